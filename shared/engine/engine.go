@@ -130,14 +130,11 @@ type Stranger struct {
 
 // Look is what one look for sessions found. Sessions and old strangers have been told to end by the same look.
 type Look struct {
-	Sessions  int        `json:"sessions"`  // sessions of the grants asked for
+	Busy      []string   `json:"busy"`      // ids of the grants asked for that have a session
+	Sessions  int        `json:"sessions"`  // how many sessions those are
 	Strangers []Stranger `json:"strangers"` // hand these to the next look
 	Lingering int        `json:"lingering"` // strangers that the look before had seen too
 }
-
-// Empty tells whether the look found nothing that could belong to the grants. The first look of a proof must not be
-// trusted about strangers: see broker.Cut.
-func (l Look) Empty() bool { return l.Sessions == 0 && l.Lingering == 0 }
 
 // Findings is what reconciliation of catalog and ledger found, and mended.
 type Findings struct {

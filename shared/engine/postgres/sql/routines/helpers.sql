@@ -1,0 +1,54 @@
+-- Small routines that the published ones share. Run as dbsts_owner; nobody else may execute them. They run with the
+-- rights and settings of the published routine that calls them.
+
+-- as_creator opens the door of the creator that a login belongs to.
+CREATE OR REPLACE FUNCTION dbsts.as_creator(creator int, op text, login text, doc jsonb DEFAULT '{}') RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('SELECT dbsts.as_creator_%s($1, $2, $3)', to_char(creator, 'FM00')) USING op, login, doc;
+END
+$$;
+REVOKE ALL ON FUNCTION dbsts.as_creator(int, text, text, jsonb) FROM PUBLIC;
+
+-- placed refuses to work on a server other than the one that was installed on, whatever brought us here: a restored
+-- snapshot, a clone, an address that points elsewhere. It also refuses isolation levels that would show an old policy.
+CREATE OR REPLACE FUNCTION dbsts.placed(doc jsonb) RETURNS dbsts.home
+LANGUAGE plpgsql AS $$
+DECLARE
+    here dbsts.home;
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'dbsts: routines run in READ COMMITTED transactions only' USING ERRCODE = 'DS002';
+    END IF;
+    SELECT * INTO STRICT here FROM dbsts.home;
+    IF here.address IS DISTINCT FROM doc->>'server'
+       OR here.system_identifier <> (SELECT system_identifier FROM pg_control_system())
+       OR here.database_oid <> (SELECT oid FROM pg_database WHERE datname = current_database()) THEN
+        RAISE EXCEPTION 'dbsts: this server is not the one that was installed on' USING ERRCODE = 'DS001';
+    END IF;
+    RETURN here;
+END
+$$;
+REVOKE ALL ON FUNCTION dbsts.placed(jsonb) FROM PUBLIC;
+
+-- record adds one row to the audit trail about a grant.
+CREATE OR REPLACE FUNCTION dbsts.record(event text, outcome text, g dbsts.grants, reason text, detail jsonb DEFAULT NULL) RETURNS void
+LANGUAGE sql AS $$
+    INSERT INTO dbsts.audit (event, outcome, grant_id, login, issuer, identity, subject, target, roles, rules, policy_version,
+                             reason, detail, source_ip, request_id)
+    VALUES (event, outcome, g.id, g.login, g.issuer, g.identity, g.subject, g.target, g.roles, g.rules, g.policy_version,
+            reason, detail, g.source_ip, g.request_id)
+$$;
+REVOKE ALL ON FUNCTION dbsts.record(text, text, dbsts.grants, text, jsonb) FROM PUBLIC;
+
+-- moved tells whether rules or catalogue changed since the caller read them: another version, or a rule whose time has
+-- come or gone since then.
+CREATE OR REPLACE FUNCTION dbsts.moved(doc jsonb) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT (SELECT version FROM dbsts.policy) IS DISTINCT FROM (doc->>'policy_version')::bigint
+        OR EXISTS (SELECT FROM dbsts.rules
+                   WHERE enabled
+                     AND (   (valid_from  > (doc->>'policy_as_of')::timestamptz AND valid_from  <= clock_timestamp())
+                          OR (valid_until > (doc->>'policy_as_of')::timestamptz AND valid_until <= clock_timestamp())))
+$$;
+REVOKE ALL ON FUNCTION dbsts.moved(jsonb) FROM PUBLIC;

@@ -1,0 +1,66 @@
+-- reconcile compares the catalog with the ledger, both ways, and marks what does not belong for the sweep to end.
+-- Only logins that carry this installation's marker (role comment dbsts:<installation>:<grant>) are ever ours.
+-- Takes {"server"}. Answers {"orphans", "vanished", "overtaken", "ghosts", "due", "oldest_due" (seconds)}.
+CREATE OR REPLACE FUNCTION dbsts.reconcile(doc jsonb) RETURNS jsonb
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    home      dbsts.home;
+    g         dbsts.grants;
+    o         record;
+    orphans   int := 0;
+    vanished  int := 0;
+    overtaken int;
+    look      jsonb;
+BEGIN
+    home := dbsts.placed(doc);
+    DELETE FROM dbsts.replays WHERE expires_at < clock_timestamp();
+
+    -- Grants whose token is not newer than an epoch that was set after they were minted.
+    overtaken := dbsts.end_grants(ARRAY(
+        SELECT d.id FROM dbsts.epochs e JOIN dbsts.grants d
+          ON d.state = 'active' AND e.issuer IN (d.issuer, '*') AND d.token_iat <= e.not_before
+         AND (e.kind = '*' OR (e.kind = 'sub' AND e.value = d.subject) OR (e.kind = 'sid' AND e.value = d.sid))), 'epoch');
+
+    -- Rows whose login is gone.
+    FOR g IN
+        UPDATE dbsts.grants d SET state = 'revoked', cause = CASE d.state WHEN 'active' THEN 'vanished' ELSE d.cause END,
+                                  ended_at = clock_timestamp(), next_attempt_at = NULL
+        WHERE d.state IN ('intended', 'active', 'revoking', 'quarantined') AND coalesce(d.leased_until < clock_timestamp(), true)
+          AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = d.role_oid)
+        RETURNING d.*
+    LOOP
+        PERFORM dbsts.record('vanished', 'done', g, g.cause);
+        vanished := vanished + 1;
+    END LOOP;
+
+    -- Logins of ours without a live row: given a row, so that they end like all others.
+    FOR o IN
+        SELECT r.oid, r.rolname, substr(r.rolname, 7) AS id, c.creator
+        FROM pg_roles r
+        JOIN pg_shdescription s ON s.objoid = r.oid AND s.classoid = 'pg_authid'::regclass
+        CROSS JOIN LATERAL (
+            SELECT coalesce(min(substr(a.rolname, 15, 2)::int), 0) AS creator
+            FROM pg_auth_members m JOIN pg_roles a ON a.oid = m.member
+            WHERE m.roleid = r.oid AND a.rolname ~ '^dbsts_creator_[0-9]{2}$') c
+        WHERE r.rolname ~ '^dbsts_[a-z2-7]{26}$' AND s.description = 'dbsts:' || home.installation || ':' || substr(r.rolname, 7)
+          AND NOT EXISTS (SELECT FROM dbsts.grants d WHERE d.role_oid = r.oid AND d.login = r.rolname
+                          AND d.state IN ('intended', 'active', 'revoking', 'quarantined'))
+    LOOP
+        INSERT INTO dbsts.grants AS d (id, login, role_oid, target, database, creator, state, cause, issuer, identity, subject, token_key,
+                                  token_iat, secret_hash, roles, activation, rules, policy_version, issued_at, expires_at, next_attempt_at)
+        VALUES (o.id, o.rolname, o.oid, '', '', o.creator, 'revoking', 'orphan', '', '', '', '',
+                '-infinity', '', '{}', 'inherit', '[]', 0, clock_timestamp(), clock_timestamp(), clock_timestamp())
+        ON CONFLICT (id) DO UPDATE SET state = 'revoking', cause = 'orphan', role_oid = o.oid, creator = o.creator, ended_at = NULL,
+                                       next_attempt_at = clock_timestamp(), leased_until = NULL
+        RETURNING d.* INTO g;
+        PERFORM dbsts.record('orphan', 'done', g, 'orphan');
+        orphans := orphans + 1;
+    END LOOP;
+
+    look := dbsts.look('{}', NULL);  -- ends sessions of roles that no longer exist
+    RETURN jsonb_build_object('orphans', orphans, 'vanished', vanished, 'overtaken', overtaken, 'ghosts', look->'ghosts') || (
+        SELECT jsonb_build_object('due', count(*), 'oldest_due', coalesce(floor(extract(epoch FROM clock_timestamp() - min(expires_at)))::int, 0))
+        FROM dbsts.grants WHERE state IN ('revoking', 'quarantined') OR (state = 'active' AND expires_at <= clock_timestamp()));
+END
+$$;
+REVOKE ALL ON FUNCTION dbsts.reconcile(jsonb) FROM PUBLIC;
