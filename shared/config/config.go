@@ -1,12 +1,13 @@
 // Package config reads the one YAML document that says whom dbsts trusts and which databases it serves.
 //
 // It assumes that the document is reviewed when it is deployed. It holds no secret, only where secrets come from; rules
-// and roles are not here, they are rows in the database.
+// and roles are not here, they are rows in the database. It opens no connection: whether an address answers, a key set
+// is sound or a password fits is for others to find out.
 package config
 
 import "time"
 
-// Config is the whole document.
+// Config is the whole document. As Parse returns it, every default is filled in and every file path is resolved.
 type Config struct {
 	URL     string   `yaml:"url"` // our own https address, no path: the issuer in the discovery document
 	Issuers []Issuer `yaml:"issuers"`
@@ -16,60 +17,86 @@ type Config struct {
 
 // Issuer is an OpenID provider that we trust.
 type Issuer struct {
-	Issuer            string        `yaml:"issuer"`             // exact iss claim; https
-	Audiences         []string      `yaml:"audiences"`          // required; one of them must be in aud
-	ExtraAudiences    []string      `yaml:"extra_audiences"`    // others that aud may hold beside ours; default none
-	Algorithms        []string      `yaml:"algorithms"`         // default RS256, ES256; also PS256, ES384, EdDSA
-	JWKSURI           string        `yaml:"jwks_uri"`           // https; exactly one of jwks_uri and jwks
-	JWKS              string        `yaml:"jwks"`               // a JWK set as JSON text, for issuers that cannot be reached
-	CAFile            string        `yaml:"ca_file"`            // PEM; empty: the system's roots
-	Private           bool          `yaml:"private"`            // jwks_uri may resolve to a loopback or private address
-	AuthorizedParties []string      `yaml:"authorized_parties"` // accepted azp values; needed when aud has several
-	AccessTokens      bool          `yaml:"access_tokens"`      // also take RFC 9068 access tokens (typ at+jwt)
-	MaxTokenAge       time.Duration `yaml:"max_token_age"`      // now − iat; default 1h
-	MaxTokenLife      time.Duration `yaml:"max_token_life"`     // exp − iat; default 24h
-	EndWithToken      bool          `yaml:"end_with_token"`     // a login does not outlive its token
-	Replay            string        `yaml:"replay"`             // allow (default) | reject
-	Identity          string        `yaml:"identity"`           // stable claim, a name or a JSON Pointer; default sub; never an e-mail address
+	Issuer            string        `yaml:"issuer"`                       // exact iss claim; https
+	Audiences         []string      `yaml:"audiences"`                    // required; one of them must be in aud
+	ExtraAudiences    []string      `yaml:"extra_audiences,omitempty"`    // others that aud may hold beside ours; default none
+	Algorithms        []string      `yaml:"algorithms,omitempty"`         // default RS256, ES256; also PS256, ES384, EdDSA
+	JWKSURI           string        `yaml:"jwks_uri,omitempty"`           // https; exactly one of jwks_uri and jwks
+	JWKS              string        `yaml:"jwks,omitempty"`               // a JWK set as JSON text, for issuers that cannot be reached
+	CAFile            string        `yaml:"ca_file,omitempty"`            // PEM; empty: the system's roots
+	Private           bool          `yaml:"private,omitempty"`            // jwks_uri may resolve to a loopback or private address
+	AuthorizedParties []string      `yaml:"authorized_parties,omitempty"` // accepted azp values; needed when aud has several
+	AccessTokens      bool          `yaml:"access_tokens,omitempty"`      // also take RFC 9068 access tokens (typ at+jwt)
+	MaxTokenAge       time.Duration `yaml:"max_token_age,omitempty"`      // now − iat; 1m to 24h, default 1h
+	MaxTokenLife      time.Duration `yaml:"max_token_life,omitempty"`     // exp − iat; 1m to 168h, default 24h
+	EndWithToken      bool          `yaml:"end_with_token,omitempty"`     // a login does not outlive its token
+	Replay            string        `yaml:"replay,omitempty"`             // allow (default) | reject
+	Identity          string        `yaml:"identity,omitempty"`           // stable claim, a name or a JSON Pointer; default sub; never an e-mail address
 }
 
 // Server is one database server (cluster).
 type Server struct {
 	Name            string `yaml:"name"`
-	Engine          string `yaml:"engine"`         // postgres
-	Address         string `yaml:"address"`        // host:port that the functions dial
-	PublicAddress   string `yaml:"public_address"` // host:port told to clients; default address
-	Home            string `yaml:"home"`           // database that holds the schema dbsts
-	TLS             TLS    `yaml:"tls"`
-	Credentials     string `yaml:"credentials"`      // password (default)
-	SCRAMIterations int    `yaml:"scram_iterations"` // 4096 (default) to 100000
+	Engine          string `yaml:"engine"`                   // postgres
+	Address         string `yaml:"address"`                  // host:port that the functions dial
+	PublicAddress   string `yaml:"public_address,omitempty"` // host:port told to clients; default address
+	Home            string `yaml:"home"`                     // database that holds the schema dbsts
+	TLS             TLS    `yaml:"tls,omitempty"`
+	Credentials     string `yaml:"credentials,omitempty"`      // password (default)
+	SCRAMIterations int    `yaml:"scram_iterations,omitempty"` // 4096 (default) to 100000
 	Logins          Logins `yaml:"logins"`
 }
 
 // TLS says how the server proves itself. It is always verified in full: chain and name.
 type TLS struct {
-	CAFile     string `yaml:"ca_file"`     // PEM; empty: the system's roots
-	ServerName string `yaml:"server_name"` // default: the host of address
+	CAFile     string `yaml:"ca_file,omitempty"`     // PEM; empty: the system's roots
+	ServerName string `yaml:"server_name,omitempty"` // default: the host of address
 }
 
-// Logins are the broker's own accounts, one per function.
+// Logins are the broker's own accounts, one per function. No two may be the same.
 type Logins struct {
 	Exchange Login `yaml:"exchange"`
 	Revoke   Login `yaml:"revoke"`
 	Sweep    Login `yaml:"sweep"`
-	Migrate  Login `yaml:"migrate"` // an administrator; needed by install and by the migrate function only
+	Migrate  Login `yaml:"migrate,omitempty"` // an administrator; needed by install and by the migrate function only
 }
 
-// Login is one account and where its password comes from: exactly one source.
+// Login is one account and where its password comes from: exactly one source. The source is read by Password, not by
+// Parse: a function can only see its own.
 type Login struct {
-	User         string `yaml:"user"`          // defaults: dbsts_exchange, dbsts_revoke, dbsts_sweep; none for migrate
-	PasswordFile string `yaml:"password_file"` // first line of a file
-	PasswordEnv  string `yaml:"password_env"`  // name of an environment variable: local use only
+	User         string `yaml:"user,omitempty"`          // defaults: dbsts_exchange, dbsts_revoke, dbsts_sweep; none for migrate
+	PasswordFile string `yaml:"password_file,omitempty"` // first line of a file
+	PasswordEnv  string `yaml:"password_env,omitempty"`  // name of an environment variable: local use only
 }
 
 // Target is one database that a caller can ask for by name.
 type Target struct {
 	Name     string `yaml:"name"`
-	Server   string `yaml:"server"`
+	Server   string `yaml:"server"` // name of a server
 	Database string `yaml:"database"`
+}
+
+// Target finds a target by its name, and the server that it is on.
+func (c Config) Target(name string) (Target, Server, bool) {
+	for _, t := range c.Targets {
+		if t.Name != name {
+			continue
+		}
+		for _, s := range c.Servers {
+			if s.Name == t.Server {
+				return t, s, true
+			}
+		}
+	}
+	return Target{}, Server{}, false
+}
+
+// Issuer finds an issuer by its iss claim, byte for byte.
+func (c Config) Issuer(iss string) (Issuer, bool) {
+	for _, i := range c.Issuers {
+		if i.Issuer == iss {
+			return i, true
+		}
+	}
+	return Issuer{}, false
 }
