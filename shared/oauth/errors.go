@@ -194,7 +194,7 @@ func fromCeiling(reason string) refusal {
 	switch {
 	case strings.HasPrefix(reason, "quota_"):
 		return overQuota
-	case strings.HasPrefix(reason, "role_"):
+	case strings.HasPrefix(reason, "role"): // role_unsafe and its like, roles_do_not_mix
 		return badScope
 	case reason == "replayed":
 		return replayed
