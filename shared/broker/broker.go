@@ -43,8 +43,9 @@ type Answer struct {
 // DeniedError is a refusal after the token's signature was proven. It unwraps to what refused: an identity, policy or
 // engine error, or ErrUnknownTarget.
 type DeniedError struct {
-	Token identity.Token
-	Err   error
+	Token      identity.Token
+	Err        error
+	Unrecorded error // the refusal stands, but the database could not be told: for the log
 }
 
 func (e *DeniedError) Error() string { return "denied: " + e.Err.Error() }

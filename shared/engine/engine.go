@@ -28,7 +28,7 @@ var (
 	ErrMisplaced = errors.New("server is not the one dbsts was installed on")
 	// ErrMisconfigured: a right, a routine or the installation itself is missing; only an operator can mend it.
 	ErrMisconfigured = errors.New("database is not set up for dbsts")
-	// ErrStuck: this grant's login cannot be blocked or dropped now (a lock, a prepared transaction, owned objects).
+	// ErrStuck: this grant's login cannot be blocked or dropped now. Always wrapped in a *StuckError.
 	ErrStuck = errors.New("login cannot be ended yet")
 )
 
@@ -41,6 +41,16 @@ func (e *RefusedError) Error() string { return "refused by the database: " + e.R
 
 // Unwrap makes errors.Is(err, ErrRefused) hold.
 func (e *RefusedError) Unwrap() error { return ErrRefused }
+
+// StuckError says why a login cannot be ended yet.
+type StuckError struct {
+	Cause string // machine word: locked, prepared, owned, sessions
+}
+
+func (e *StuckError) Error() string { return "login cannot be ended yet: " + e.Cause }
+
+// Unwrap makes errors.Is(err, ErrStuck) hold.
+func (e *StuckError) Unwrap() error { return ErrStuck }
 
 // Policy is the rules and the catalogue as the database tells them.
 type Policy struct {
@@ -79,9 +89,10 @@ type Mint struct {
 	Lifetime      int            `json:"ttl"`   // seconds
 	PolicyVersion int64          `json:"policy_version"`
 	PolicyAsOf    string         `json:"policy_as_of"`
-	Claims        map[string]any `json:"claims"`  // those that rules read
-	Exposed       map[string]any `json:"exposed"` // those that dbsts_api.claim() answers
-	Replay        string         `json:"replay"`  // allow | reject
+	Claims        map[string]any `json:"claims"`         // those that rules read
+	Exposed       map[string]any `json:"exposed"`        // those that dbsts_api.claim() answers
+	Replay        string         `json:"replay"`         // allow | reject
+	EndWithToken  bool           `json:"end_with_token"` // the login does not outlive the token
 	Reason        string         `json:"reason,omitempty"`
 }
 

@@ -48,7 +48,7 @@ func classify(err error) error {
 	case code == codeUnknownGrant:
 		return engine.ErrUnknownGrant
 	case code == codePrepared, code == codeNotProven, code == codeDependentObjects:
-		return fmt.Errorf("%w: %s", engine.ErrStuck, stuck[code])
+		return &engine.StuckError{Cause: stuck[code]}
 	case code == "", retryable(err), code == codeReadOnly, code == codeQueryCanceled, class(code, "08", "53", "57"):
 		return fmt.Errorf("%w: %s", engine.ErrUnavailable, brief(err, code))
 	default: // 28 (authentication), 42 (rights, missing routine), DS002 and so on: an operator's business

@@ -166,7 +166,7 @@ func (e *Engine) Reconcile(ctx context.Context) (engine.Findings, error) {
 
 func (o outcome) stuck() error {
 	if o.Outcome == "stuck" {
-		return fmt.Errorf("%w: locked", engine.ErrStuck)
+		return &engine.StuckError{Cause: "locked"}
 	}
 	return nil
 }

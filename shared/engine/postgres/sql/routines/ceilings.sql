@@ -1,9 +1,10 @@
 -- ceilings says which limit a wish for a login breaks, or null. Run as dbsts_owner; nobody else may execute it.
 -- The exchange function has decided already; this is for the day when somebody else holds its credential. Each answer
 -- is one of a closed list of words, which the function translates for its caller.
-CREATE OR REPLACE FUNCTION dbsts.ceilings(doc jsonb, wish dbsts.grants, lifetime int) RETURNS text
+CREATE OR REPLACE FUNCTION dbsts.ceilings(wish dbsts.grants) RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE
+    lifetime   constant int := ceil(extract(epoch FROM wish.expires_at - wish.issued_at));
     p          dbsts.policy;
     item       record;
     cited      int;
@@ -28,7 +29,8 @@ BEGIN
       AND coalesce(r.valid_from <= clock_timestamp(), true) AND coalesce(r.valid_until > clock_timestamp(), true);
     IF cited = 0 OR cited <> jsonb_array_length(wish.rules) THEN RETURN 'rule_not_live'; END IF;
 
-    IF cardinality(wish.roles) = 0 OR lifetime < 30 THEN RETURN 'lifetime_or_roles_missing'; END IF;
+    IF cardinality(wish.roles) = 0 THEN RETURN 'role_missing'; END IF;
+    IF lifetime < 30 THEN RETURN 'lifetime_too_short'; END IF;
     FOR item IN
         SELECT w.role, c.role_oid, c.enabled, c.activation, c.max_ttl, (SELECT oid FROM pg_roles WHERE rolname = w.role) AS now_oid,
                (SELECT max(r.max_ttl) FROM jsonb_to_recordset(wish.rules) AS x (id text) JOIN dbsts.rules r ON r.id = x.id
@@ -69,4 +71,4 @@ BEGIN
     RETURN NULL;
 END
 $$;
-REVOKE ALL ON FUNCTION dbsts.ceilings(jsonb, dbsts.grants, int) FROM PUBLIC;
+REVOKE ALL ON FUNCTION dbsts.ceilings(dbsts.grants) FROM PUBLIC;

@@ -3,7 +3,7 @@
 CREATE OR REPLACE FUNCTION dbsts.lease(doc jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
-    now_  constant timestamptz := clock_timestamp();
+    now_  timestamptz := clock_timestamp();
     n     constant int := least((doc->>'n')::int, 1000);
     leases jsonb;
 BEGIN
@@ -12,6 +12,7 @@ BEGIN
         SELECT id FROM dbsts.grants WHERE state = 'active' AND expires_at <= now_
         ORDER BY expires_at LIMIT n FOR UPDATE SKIP LOCKED), 'expired');
 
+    now_ := clock_timestamp();
     WITH due AS (
         SELECT id FROM dbsts.grants
         WHERE state IN ('revoking', 'quarantined') AND next_attempt_at <= now_ AND coalesce(leased_until <= now_, true)

@@ -10,14 +10,12 @@ DECLARE
     home      dbsts.home;
     wish      dbsts.grants;
     broken    text;
-    lifetime  int;
 BEGIN
     home := dbsts.placed(doc);
     LOCK TABLE dbsts.gate IN ACCESS SHARE MODE;  -- from here to commit no policy and no epoch changes
 
     -- 1. Read the wish. Malformed documents end here.
     wish := dbsts.wish(doc, home.creators);
-    lifetime := (doc->>'ttl')::int;
 
     -- 2. Made already, and the answer was lost?
     IF EXISTS (SELECT FROM dbsts.grants g WHERE g.id = wish.id AND g.secret_hash = wish.secret_hash AND g.state = 'active') THEN
@@ -26,7 +24,7 @@ BEGIN
 
     -- 3. Decided on the rules of now? Within every ceiling? Not a token spent before?
     IF dbsts.moved(doc) THEN RETURN jsonb_build_object('outcome', 'stale'); END IF;
-    broken := CASE WHEN wish.database IS NULL THEN 'target_unknown' ELSE dbsts.ceilings(doc, wish, lifetime) END;
+    broken := CASE WHEN wish.database IS NULL THEN 'target_unknown' ELSE dbsts.ceilings(wish) END;
     IF broken IS NULL AND doc->>'replay' = 'reject' THEN
         INSERT INTO dbsts.replays (issuer, token_key, expires_at)
         VALUES (wish.issuer, wish.token_key, to_timestamp((doc->>'token_exp')::bigint) + interval '1 minute')
@@ -91,6 +89,9 @@ BEGIN
     w.reason := doc->>'reason';  w.source_ip := doc->>'source_ip';  w.request_id := doc->>'request_id';
     w.issued_at := clock_timestamp();
     w.expires_at := w.issued_at + make_interval(secs => (doc->>'ttl')::int);
+    IF (doc->>'end_with_token')::boolean THEN
+        w.expires_at := least(w.expires_at, to_timestamp((doc->>'token_exp')::bigint));
+    END IF;
     w.attempts := 0;
     w.max_sessions := 0;
     IF w.id IS NULL OR w.id !~ '^[a-z2-7]{26}$' OR octet_length(w.secret_hash) IS DISTINCT FROM 32
