@@ -2,7 +2,9 @@ package tests
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -143,8 +145,13 @@ func TestSweepIsScheduledSafely(t *testing.T) {
 		if p.at("DeadLetterConfig", "Arn") == nil || p.at("RetryPolicy", "MaximumEventAgeInSeconds") == nil {
 			t.Errorf("%s: lost runs must not pile up, nor vanish", name)
 		}
-		if !json.Valid(fmt.Append(nil, p.at("Input"))) {
-			t.Errorf("%s: input is not JSON", name)
+		var input, event map[string]string
+		if err := errors.Join(json.Unmarshal(fmt.Append(nil, p.at("Input")), &input),
+			json.Unmarshal([]byte(read(t, "events/sweep.json")), &event)); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(slices.Sorted(maps.Keys(event)), slices.Sorted(maps.Keys(input))); diff != "" {
+			t.Errorf("events/sweep.json (-) and what the scheduler sends (+):\n%s", diff)
 		}
 	}
 	if schedules != 1 {
