@@ -13,8 +13,11 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"dbsts/shared/broker"
+	"dbsts/shared/identity"
 	"dbsts/shared/logging"
 	"dbsts/shared/oauth"
+	"dbsts/shared/policy"
 )
 
 // event is a POST to /token in payload 2.0.
@@ -151,6 +154,19 @@ func TestTheConfigurationLiesBesideTheBinary(t *testing.T) {
 	t.Setenv("DBSTS_CONFIG", "elsewhere.yaml")
 	if got := ConfigPath(); got != "elsewhere.yaml" {
 		t.Errorf("got %s", got)
+	}
+}
+
+func TestTheLineSaysWhatTheErrorsKeepBack(t *testing.T) {
+	down := errors.New("connection refused")
+	for want, err := range map[string]error{
+		"signing keys of the issuer are not available: connection refused": &identity.Error{Reason: identity.ReasonKeysUnavailable, Cause: down},
+		"denied: no rule allows this; not on record: connection refused":   &broker.DeniedError{Err: policy.ErrNoRule, Unrecorded: down},
+		"denied: no rule allows this":                                      &broker.DeniedError{Err: policy.ErrNoRule},
+	} {
+		if got := errorText(err); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
 	}
 }
 

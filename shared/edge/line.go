@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"dbsts/shared/broker"
 	"dbsts/shared/identity"
 	"dbsts/shared/oauth"
 )
@@ -78,11 +79,14 @@ func verdict(status int) (slog.Level, string) {
 	return slog.LevelError, outcomeFailed
 }
 
-// errorText adds why keys could not be had, which the error itself keeps from the caller.
+// errorText adds what the errors keep from the caller: why keys could not be had, why a denial is not on record.
 func errorText(err error) string {
 	text := err.Error()
 	if token, ok := errors.AsType[*identity.Error](err); ok && token.Cause != nil {
 		text += ": " + token.Cause.Error()
+	}
+	if denied, ok := errors.AsType[*broker.DeniedError](err); ok && denied.Unrecorded != nil {
+		text += "; not on record: " + denied.Unrecorded.Error()
 	}
 	return text
 }

@@ -200,6 +200,8 @@ func fromCeiling(reason string) refusal {
 		return replayed
 	case reason == "epoch_overtaken":
 		return revoked
+	case reason == "lifetime_too_short": // what is left of the token's life
+		return lookUp(policy.ErrLifetime)
 	case reason == "frozen":
 		return frozen
 	}

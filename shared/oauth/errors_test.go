@@ -86,6 +86,7 @@ func TestEveryErrorBecomesItsOwnBytes(t *testing.T) {
 		{ceiling("rule_not_live"), bad, badTarget},
 		{ceiling("target_unknown"), bad, badTarget},
 		{ceiling("lifetime_exceeded"), bad, badTarget},
+		{ceiling("lifetime_too_short"), bad, tooShort},
 		{ceiling("unheard_of"), bad, badTarget},
 		{ceiling("replayed"), bad, replayed},
 		{ceiling("epoch_overtaken"), bad, revoked},
