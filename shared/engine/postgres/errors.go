@@ -19,6 +19,8 @@ const (
 	codeLockNotAvailable = "55P03"
 	codeSerialization    = "40001"
 	codeDeadlock         = "40P01"
+	codeUniqueViolation  = "23505"
+	codeDuplicateObject  = "42710"
 	codeInternal         = "XX000" // tuple concurrently updated: two statements met on one catalog row
 	codeReadOnly         = "25006"
 	codeQueryCanceled    = "57014"
@@ -29,6 +31,8 @@ func retryable(err error) bool {
 	switch sqlstate(err) {
 	case codeInternal, codeSerialization, codeDeadlock, codeLockNotAvailable:
 		return true
+	case codeUniqueViolation, codeDuplicateObject:
+		return true // our own random id: an earlier try of ours has committed, and the next try will see it
 	case "":
 		var connect *pgconn.ConnectError
 		return err != nil && !errors.As(err, &connect) // the connection broke under us; every routine may be repeated

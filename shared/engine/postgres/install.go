@@ -236,7 +236,7 @@ func (i *installer) report() Installation {
 // meeting tells whether two installs met: one made a role, a schema or a row that the other was about to make.
 func meeting(err error) bool {
 	switch sqlstate(err) {
-	case "23505", "42710", "42P06", "42P07", "42723": // unique violation; duplicate object, schema, table, function
+	case "42P06", "42P07", "42723": // duplicate schema, table, function
 		return true
 	case "":
 		return false

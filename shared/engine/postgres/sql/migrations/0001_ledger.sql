@@ -140,6 +140,7 @@ CREATE TABLE dbsts.grants (
 );
 CREATE INDEX grants_expiring ON dbsts.grants (expires_at) WHERE state = 'active';
 CREATE INDEX grants_ending   ON dbsts.grants (next_attempt_at) WHERE state IN ('revoking', 'quarantined');
+CREATE INDEX grants_open     ON dbsts.grants (role_oid) WHERE state <> 'revoked';
 CREATE INDEX grants_live     ON dbsts.grants (issuer, identity, target) WHERE state = 'active';
 CREATE INDEX grants_identity ON dbsts.grants (issuer, identity, issued_at);
 CREATE INDEX grants_issuer   ON dbsts.grants (issuer, issued_at);

@@ -13,7 +13,8 @@ BEGIN
     SELECT * INTO STRICT p FROM dbsts.policy;
     IF p.frozen THEN RETURN 'frozen'; END IF;
 
-    -- The token: not issued before an epoch, nor in the future, nor for ever.
+    -- The token: not issued before an epoch, nor in the future (60 s is the clock skew that verification allows).
+    IF wish.token_iat > wish.issued_at + interval '60 seconds' THEN RETURN 'token_from_the_future'; END IF;
     IF EXISTS (SELECT FROM dbsts.epochs e
                WHERE e.issuer IN (wish.issuer, '*')
                  AND (e.kind, e.value) IN (('sub', wish.subject), ('sid', wish.sid), ('*', '*'))
@@ -46,7 +47,12 @@ BEGIN
         END IF;
     END LOOP;
 
-    IF wish.exposed <> '{}' AND wish.database <> current_database() THEN RETURN 'claims_elsewhere'; END IF;
+    -- Claims that the session may read: in this database only, and only those that the rules name.
+    IF wish.exposed <> '{}' AND (wish.database <> current_database() OR EXISTS (
+           SELECT FROM jsonb_object_keys(wish.exposed) k WHERE NOT EXISTS (
+               SELECT FROM jsonb_to_recordset(wish.rules) AS x (id text) JOIN dbsts.rules r ON r.id = x.id WHERE k = ANY (r.expose)))) THEN
+        RETURN 'claim_not_exposed';
+    END IF;
 
     -- Quotas, counted through indexes and no further than the limit. Concurrent mints may overshoot by their number.
     IF p.live_per_identity IS NOT NULL THEN

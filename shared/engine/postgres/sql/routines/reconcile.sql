@@ -4,6 +4,7 @@
 CREATE OR REPLACE FUNCTION dbsts.reconcile(doc jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
+    now_      constant timestamptz := clock_timestamp();
     home      dbsts.home;
     g         dbsts.grants;
     o         record;
@@ -13,7 +14,7 @@ DECLARE
     look      jsonb;
 BEGIN
     home := dbsts.placed(doc);
-    DELETE FROM dbsts.replays WHERE expires_at < clock_timestamp();
+    DELETE FROM dbsts.replays WHERE expires_at < now_;
 
     -- Grants whose token is not newer than an epoch that was set after they were minted.
     overtaken := dbsts.end_grants(ARRAY(
@@ -25,7 +26,7 @@ BEGIN
     FOR g IN
         UPDATE dbsts.grants d SET state = 'revoked', cause = CASE d.state WHEN 'active' THEN 'vanished' ELSE d.cause END,
                                   ended_at = clock_timestamp(), next_attempt_at = NULL
-        WHERE d.state IN ('intended', 'active', 'revoking', 'quarantined') AND coalesce(d.leased_until < clock_timestamp(), true)
+        WHERE d.state <> 'revoked' AND coalesce(d.leased_until < now_, true)
           AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = d.role_oid)
         RETURNING d.*
     LOOP
@@ -43,8 +44,7 @@ BEGIN
             FROM pg_auth_members m JOIN pg_roles a ON a.oid = m.member
             WHERE m.roleid = r.oid AND a.rolname ~ '^dbsts_creator_[0-9]{2}$') c
         WHERE r.rolname ~ '^dbsts_[a-z2-7]{26}$' AND s.description = 'dbsts:' || home.installation || ':' || substr(r.rolname, 7)
-          AND NOT EXISTS (SELECT FROM dbsts.grants d WHERE d.role_oid = r.oid AND d.login = r.rolname
-                          AND d.state IN ('intended', 'active', 'revoking', 'quarantined'))
+          AND NOT EXISTS (SELECT FROM dbsts.grants d WHERE d.role_oid = r.oid AND d.login = r.rolname AND d.state <> 'revoked')
     LOOP
         INSERT INTO dbsts.grants AS d (id, login, role_oid, target, database, creator, state, cause, issuer, identity, subject, token_key,
                                   token_iat, secret_hash, roles, activation, rules, policy_version, issued_at, expires_at, next_attempt_at)
@@ -59,8 +59,8 @@ BEGIN
 
     look := dbsts.look('{}', NULL);  -- ends sessions of roles that no longer exist
     RETURN jsonb_build_object('orphans', orphans, 'vanished', vanished, 'overtaken', overtaken, 'ghosts', look->'ghosts') || (
-        SELECT jsonb_build_object('due', count(*), 'oldest_due', coalesce(floor(extract(epoch FROM clock_timestamp() - min(expires_at)))::int, 0))
-        FROM dbsts.grants WHERE state IN ('revoking', 'quarantined') OR (state = 'active' AND expires_at <= clock_timestamp()));
+        SELECT jsonb_build_object('due', count(*), 'oldest_due', coalesce(floor(extract(epoch FROM now_ - min(expires_at)))::int, 0))
+        FROM dbsts.grants WHERE state IN ('revoking', 'quarantined') OR (state = 'active' AND expires_at <= now_));
 END
 $$;
 REVOKE ALL ON FUNCTION dbsts.reconcile(jsonb) FROM PUBLIC;

@@ -10,7 +10,7 @@ DECLARE
     place   dbsts.targets;
     modern  constant boolean := current_setting('server_version_num')::int >= 160000;
 BEGIN
-    NEW.role_oid := (SELECT oid FROM pg_roles WHERE rolname = NEW.role);
+    NEW.role_oid := coalesce((SELECT oid FROM pg_roles WHERE rolname = NEW.role), CASE WHEN TG_OP = 'UPDATE' AND NOT NEW.enabled THEN OLD.role_oid END);
     IF NEW.role_oid IS NULL THEN
         RAISE EXCEPTION 'role % does not exist', quote_ident(NEW.role) USING ERRCODE = 'undefined_object', HINT = format('CREATE ROLE %I NOLOGIN;', NEW.role);
     END IF;
@@ -20,7 +20,9 @@ BEGIN
             HINT = 'Targets come from the configuration: add it there and run dbsts install.';
     END IF;
     flaw := dbsts.role_flaw(NEW.role_oid, NEW.activation);
-    IF flaw IS NOT NULL THEN
+    IF NOT NEW.enabled THEN
+        NULL;  -- whatever became of the role, it may be switched off
+    ELSIF flaw IS NOT NULL THEN
         RAISE EXCEPTION 'role % must not be handed out: it %', quote_ident(NEW.role), flaw USING ERRCODE = 'DS012',
             HINT = 'Neither the role nor any role it is a member of may log in, hold an attribute, administer a role, own a database or reach a system role.';
     ELSIF NOT has_database_privilege(NEW.role_oid, place.database_oid, 'CONNECT') THEN
@@ -82,7 +84,7 @@ BEGIN
     END LOOP;
     SELECT string_agg(quote_ident(r), ', ') INTO missing FROM unnest(NEW.roles || coalesce(NEW.default_roles, '{}')) r
     WHERE NOT EXISTS (SELECT FROM dbsts.roles c WHERE c.target = NEW.target AND c.role = r);
-    IF missing IS NOT NULL THEN
+    IF missing IS NOT NULL AND NEW.enabled THEN
         RAISE EXCEPTION 'not in the catalogue of target %: %', NEW.target, missing USING ERRCODE = 'foreign_key_violation',
             HINT = 'INSERT INTO dbsts.roles (target, role) VALUES (…);';
     ELSIF NEW.effect = 'allow' AND NEW.roles = '{}' THEN
