@@ -44,11 +44,13 @@ type Exchanger struct {
 	verifier Verifier
 	terms    map[string]Terms // by issuer
 	places   map[string]Place // by target
+	lost     *Server          // keeps the record of refusals for targets that do not exist
 }
 
-// NewExchanger puts the use case together. The maps must not change afterwards.
-func NewExchanger(verifier Verifier, terms map[string]Terms, places map[string]Place) *Exchanger {
-	return &Exchanger{verifier: verifier, terms: terms, places: places}
+// NewExchanger puts the use case together. The maps must not change afterwards. Refusals for targets that nobody has
+// configured go on record at lost, so that they are neither forgotten nor quicker than others.
+func NewExchanger(verifier Verifier, terms map[string]Terms, places map[string]Place, lost *Server) *Exchanger {
+	return &Exchanger{verifier: verifier, terms: terms, places: places, lost: lost}
 }
 
 // Exchange turns a token into a login. Errors: *identity.Error, *DeniedError, or an engine sentinel; then nothing was minted
@@ -57,16 +59,20 @@ func (x *Exchanger) Exchange(ctx context.Context, r Request) (Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, exchangeBudget)
 	defer cancel()
 
-	// 1. For which database? A name from our own configuration: asking costs nothing and is answered last.
+	// 1. For which database? Whether there is one is told to nobody whose token is not proven.
 	place, known := x.places[r.Target]
+	if !known {
+		place.Server = x.lost
+	}
 
 	// 2. Who asks? Until the signature is proven, nothing is written anywhere but in the log.
 	token, err := x.verifier.Verify(ctx, r.Token.Reveal(), r.Kind)
 	if err != nil {
-		return Answer{}, x.refuseToken(ctx, place, r, err)
+		return Answer{}, refuseToken(ctx, place.Server, r, err)
 	}
 	if !known {
-		return Answer{}, &DeniedError{Token: token, Err: ErrUnknownTarget}
+		recorded := x.lost.minter.Refuse(ctx, engine.Refusal{Subject: subject(token, policy.Decision{}, r), Target: r.Target, Reason: "target_unknown"})
+		return Answer{}, &DeniedError{Token: token, Err: ErrUnknownTarget, Unrecorded: recorded}
 	}
 
 	var stale *rules
@@ -110,15 +116,15 @@ func (x *Exchanger) Exchange(ctx context.Context, r Request) (Answer, error) {
 	return Answer{}, fmt.Errorf("%w: rules changed %d times during one exchange", engine.ErrUnavailable, maxDecisions)
 }
 
-// refuseToken puts the refusal of a token on record if its signature was good and the target is known. If the database
-// cannot be reached the refusal stands all the same.
-func (x *Exchanger) refuseToken(ctx context.Context, place Place, r Request, err error) error {
+// refuseToken puts the refusal of a token on record if its signature was good. If the database cannot be reached the
+// refusal stands all the same.
+func refuseToken(ctx context.Context, server *Server, r Request, err error) error {
 	var bad *identity.Error
-	if !errors.As(err, &bad) || !bad.Proven || place.Server == nil {
+	if !errors.As(err, &bad) || !bad.Proven {
 		return err
 	}
 	who := subject(bad.Token, policy.Decision{}, r)
-	recorded := place.Server.minter.Refuse(ctx, engine.Refusal{Subject: who, Target: r.Target, Reason: bad.Reason})
+	recorded := server.minter.Refuse(ctx, engine.Refusal{Subject: who, Target: r.Target, Reason: bad.Reason})
 	return &DeniedError{Token: bad.Token, Err: err, Unrecorded: recorded}
 }
 

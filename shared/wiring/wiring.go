@@ -47,12 +47,16 @@ func Exchange(ctx context.Context, path string, log *slog.Logger) (*broker.Excha
 	}
 	tasks := []task{{"issuers", verifier.Warm}}
 	places := make(map[string]broker.Place, len(cfg.Targets))
+	var first *broker.Server
 	for _, server := range cfg.Servers {
 		b, err := open(ctx, server, server.Logins.Exchange, concurrency())
 		if err != nil {
 			return nil, config.Config{}, err
 		}
 		minting := broker.NewServer(b)
+		if first == nil {
+			first = minting
+		}
 		tasks = append(tasks, task{"server " + server.Name, minting.Warm})
 		host, port, err := address(server)
 		if err != nil {
@@ -69,7 +73,7 @@ func Exchange(ctx context.Context, path string, log *slog.Logger) (*broker.Excha
 		terms[issuer.Issuer] = broker.Terms{Replay: issuer.Replay, EndWithToken: issuer.EndWithToken}
 	}
 	warm(ctx, log, tasks)
-	return broker.NewExchanger(verifier, terms, places), cfg, nil
+	return broker.NewExchanger(verifier, terms, places, first), cfg, nil
 }
 
 // Revoke wires the revoke function.

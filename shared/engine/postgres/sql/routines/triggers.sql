@@ -14,6 +14,9 @@ BEGIN
     IF NEW.role_oid IS NULL THEN
         RAISE EXCEPTION 'role % does not exist', quote_ident(NEW.role) USING ERRCODE = 'undefined_object', HINT = format('CREATE ROLE %I NOLOGIN;', NEW.role);
     END IF;
+    IF NEW.role ~ '\s' THEN
+        RAISE EXCEPTION 'role % has white space in its name, which callers could not ask for', quote_ident(NEW.role) USING ERRCODE = 'check_violation';
+    END IF;
     SELECT * INTO place FROM dbsts.targets WHERE name = NEW.target;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'target % does not exist', NEW.target USING ERRCODE = 'foreign_key_violation',
