@@ -154,4 +154,3 @@ func (x *Exchanger) wish(who engine.Subject, r Request, d policy.Decision, curre
 		Claims: d.Claims, Exposed: d.Exposed, Replay: terms.Replay, EndWithToken: terms.EndWithToken, Reason: r.Reason,
 	}
 }
-

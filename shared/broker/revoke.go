@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-
-	"golang.org/x/sync/errgroup"
+	"slices"
+	"sync"
 
 	"dbsts/shared/engine"
 )
@@ -25,23 +25,30 @@ func NewRevoker(servers []engine.Revoker) *Revoker { return &Revoker{servers: se
 // Revoke blocks the login, ends its sessions and proves that none is left, before it returns. The sweep drops it later.
 // Unknown, and ended already, are no errors (RFC 7009 §2.2). After an error the caller must assume that the login lives.
 func (v *Revoker) Revoke(ctx context.Context, p engine.Possession) error {
-	var group errgroup.Group // each server by itself: one that is down must not keep the others from ending the grant
-	for _, server := range v.servers {
-		group.Go(func() error { return revokeOn(ctx, server, p) })
+	results := make([]error, len(v.servers))
+	var group sync.WaitGroup
+	for n, server := range v.servers {
+		group.Go(func() { results[n] = revokeOn(ctx, server, p) })
 	}
-	if err := group.Wait(); err != nil {
-		return fmt.Errorf("revoke: %w", err)
+	group.Wait()
+	if slices.Contains(results, nil) { // it was there, and it has ended; a server that is down cannot have had it too
+		return nil
+	}
+	for _, err := range results {
+		if !errors.Is(err, engine.ErrUnknownGrant) {
+			return fmt.Errorf("revoke: %w", err)
+		}
 	}
 	return nil
 }
 
+// revokeOn ends the grant on one server. ErrUnknownGrant: it is not there.
 func revokeOn(ctx context.Context, server engine.Revoker, p engine.Possession) error {
-	look := func(ctx context.Context, _ []string, seen []engine.Stranger) (engine.Look, error) { return server.Silence(ctx, p, seen) }
+	look := func(ctx context.Context, _ []string, seen []engine.Stranger) (engine.Look, error) {
+		return server.Silence(ctx, p, seen)
+	}
 	for range surrenderTries {
 		blocked := server.Surrender(ctx, p)
-		if errors.Is(blocked, engine.ErrUnknownGrant) {
-			return nil
-		}
 		if blocked != nil && !errors.Is(blocked, engine.ErrStuck) {
 			return blocked
 		}
