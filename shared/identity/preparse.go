@@ -134,11 +134,11 @@ func strictObject(doc []byte) (map[string]any, error) {
 	}
 	decoder := json.NewDecoder(bytes.NewReader(doc))
 	decoder.SetNumberType(json.UnmarshalJSONNumber)
-	var v, rest any
+	var v any
 	if err := decoder.Decode(&v); err != nil {
 		return nil, err
 	}
-	if err := decoder.Decode(&rest); !errors.Is(err, io.EOF) {
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return nil, errNotStrict
 	}
 	object, ok := v.(map[string]any)
@@ -153,26 +153,26 @@ func strictObject(doc []byte) (map[string]any, error) {
 
 // standard turns go-jose's numbers into encoding/json's, in place, and reports whether v is free of U+0000.
 func standard(v any) (any, bool) {
-	switch v := v.(type) {
+	switch typed := v.(type) {
 	case string:
-		return v, strings.IndexByte(v, 0) < 0
+		return v, strings.IndexByte(typed, 0) < 0
 	case json.Number:
-		return stdjson.Number(v), true
+		return stdjson.Number(typed), true
 	case map[string]any:
-		for name, member := range v {
+		for name, member := range typed {
 			clean, ok := standard(member)
 			if !ok || strings.IndexByte(name, 0) >= 0 {
 				return nil, false
 			}
-			v[name] = clean
+			typed[name] = clean
 		}
 	case []any:
-		for i, item := range v {
+		for i, item := range typed {
 			clean, ok := standard(item)
 			if !ok {
 				return nil, false
 			}
-			v[i] = clean
+			typed[i] = clean
 		}
 	}
 	return v, true
