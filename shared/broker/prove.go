@@ -32,7 +32,7 @@ func prove(ctx context.Context, look look, ids []string) ([]string, error) {
 		if len(ids) == 0 {
 			return nil, nil
 		}
-		if err := sleep(ctx, proofPause); err != nil {
+		if err = sleep(ctx, proofPause); err != nil {
 			return nil, err
 		}
 		// A stranger that both looks see got past the login check before the first; whose it is nobody can tell.

@@ -91,7 +91,9 @@ func Revoke(ctx context.Context, path string, log *slog.Logger) (*broker.Revoker
 func Sweep(ctx context.Context, path string, log *slog.Logger) (*broker.Sweeper, error) {
 	var servers []broker.SweepServer
 	err := each(ctx, path, log, func(s config.Server) (config.Login, int32) { return s.Logins.Sweep, sweepConns },
-		func(s config.Server, b backend) { servers = append(servers, broker.SweepServer{Name: s.Name, Ender: b}) })
+		func(s config.Server, b backend) {
+			servers = append(servers, broker.SweepServer{Name: s.Name, Ender: b})
+		})
 	if err != nil {
 		return nil, err
 	}

@@ -187,10 +187,10 @@ func (i *installer) migrate(ctx context.Context) error {
 		case !errors.Is(err, pgx.ErrNoRows):
 			return fmt.Errorf("read schema version: %w", err)
 		}
-		if err := i.runAs(ctx, owner(file), file, text); err != nil {
+		if err = i.runAs(ctx, owner(file), file, text); err != nil {
 			return err
 		}
-		if err := i.exec(ctx, "SET LOCAL ROLE "+ownerRole); err != nil {
+		if err = i.exec(ctx, "SET LOCAL ROLE "+ownerRole); err != nil {
 			return err
 		}
 		_, err = i.tx.Exec(ctx, "INSERT INTO dbsts.schema_version (number, name, sha256) VALUES ($1, $2, $3)", n+1, file, checksum(text))

@@ -111,7 +111,8 @@ func (i *installer) missingRights(ctx context.Context) ([]Missing, error) {
 	var missing []Missing
 	for _, t := range i.targets {
 		var grantable bool
-		err := i.tx.QueryRow(ctx, "SELECT has_database_privilege(oid, 'CONNECT WITH GRANT OPTION') FROM pg_database WHERE datname = $1", t.Database).Scan(&grantable)
+		err := i.tx.QueryRow(ctx, `
+			SELECT has_database_privilege(oid, 'CONNECT WITH GRANT OPTION') FROM pg_database WHERE datname = $1`, t.Database).Scan(&grantable)
 		name := pgx.Identifier{t.Database}.Sanitize()
 		switch {
 		case errors.Is(err, pgx.ErrNoRows):
@@ -119,7 +120,7 @@ func (i *installer) missingRights(ctx context.Context) ([]Missing, error) {
 		case err != nil:
 			return nil, fmt.Errorf("read rights on database %s: %w", t.Database, err)
 		case !grantable:
-			missing = append(missing, Missing{"CONNECT WITH GRANT OPTION on database " + t.Database, "GRANT CONNECT ON DATABASE " + name + " TO " + me + " WITH GRANT OPTION;"})
+			missing = append(missing, connectRight(t.Database, me))
 		}
 	}
 	if f.superuser {
@@ -137,7 +138,7 @@ func (i *installer) missingRights(ctx context.Context) ([]Missing, error) {
 		return nil, fmt.Errorf("read rights on the home database: %w", err)
 	}
 	if !grantable {
-		missing = append(missing, Missing{"CONNECT WITH GRANT OPTION on the home database", "GRANT CONNECT ON DATABASE " + home + " TO " + me + " WITH GRANT OPTION;"})
+		missing = append(missing, connectRight(i.server.Home, me))
 	}
 	if !f.modern() || f.rds {
 		return missing, nil // there CREATEROLE, or rds_superuser, may grant these
@@ -152,4 +153,12 @@ func (i *installer) missingRights(ctx context.Context) ([]Missing, error) {
 		}
 	}
 	return missing, nil
+}
+
+// connectRight is what it takes to give our roles CONNECT on a database.
+func connectRight(database, me string) Missing {
+	return Missing{
+		Right:     "CONNECT WITH GRANT OPTION on database " + database,
+		Statement: "GRANT CONNECT ON DATABASE " + pgx.Identifier{database}.Sanitize() + " TO " + me + " WITH GRANT OPTION;",
+	}
 }

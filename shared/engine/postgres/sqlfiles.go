@@ -16,12 +16,6 @@ import (
 //go:embed sql
 var sqlFiles embed.FS
 
-// step is one SQL file and the role that runs it.
-type step struct {
-	file string
-	as   string // empty: the administrator
-}
-
 // Roles of the installation; see sql/install/1_roles.sql.
 const (
 	ownerRole     = "dbsts_owner"
