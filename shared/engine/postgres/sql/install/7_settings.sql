@@ -9,10 +9,12 @@ DECLARE
         'DateStyle = ''ISO, YMD''',
         'IntervalStyle = ''postgres''',
         'password_encryption = ''scram-sha-256''',
+        'standard_conforming_strings = on',
         'transform_null_equals = off',
         'array_nulls = on',
         'row_security = on',
-        'jit = off'];
+        'jit = off',
+        'enable_seqscan = off'];  -- a session keeps its plans: those made with ten logins must do for ten thousand
 BEGIN
     IF current_setting('server_version_num')::int >= 160000 THEN
         pinned := pinned || ARRAY['createrole_self_grant = '''''];

@@ -9,10 +9,11 @@ DECLARE
     reach oid[];
     flaw  text;
 BEGIN
+    -- OFFSET 0 keeps this a look-up by member: a plan made with few logins would join with the memberships of all.
     WITH RECURSIVE r(oid) AS (
         SELECT candidate
         UNION
-        SELECT m.roleid FROM pg_auth_members m JOIN r ON m.member = r.oid
+        SELECT m.roleid FROM r CROSS JOIN LATERAL (SELECT roleid FROM pg_auth_members WHERE member = r.oid OFFSET 0) m
     ) SELECT array_agg(r.oid) INTO reach FROM r;
 
     SELECT CASE
