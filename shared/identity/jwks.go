@@ -141,8 +141,9 @@ func parseKey(raw json.RawMessage) candidate {
 func algorithmsOf(public crypto.PublicKey) []string {
 	switch public := public.(type) {
 	case *rsa.PublicKey:
-		// An even exponent, or 1, makes signatures that anyone can write.
-		if bits := public.N.BitLen(); bits >= minRSABits && bits <= maxRSABits && public.E >= 3 && public.E%2 == 1 {
+		// An even exponent, or 1, makes signatures that anyone can write; so does a modulus that can be factored.
+		bits := public.N.BitLen()
+		if bits >= minRSABits && bits <= maxRSABits && public.E >= 3 && public.E%2 == 1 && !fingerprinted(public.N) {
 			return []string{"RS256", "PS256"}
 		}
 	case *ecdsa.PublicKey:

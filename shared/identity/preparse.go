@@ -26,8 +26,21 @@ type parsed struct {
 }
 
 // parse reads a compact JWS (RFC 7515 §7.1) in the one spelling that has exactly one meaning: canonical unpadded
-// base64url, JSON without duplicate members. So no two texts carry the same token but by signing it twice.
+// base64url, JSON without duplicate members. So two texts of one token differ in their signature only.
 func parse(raw string) (parsed, *Error) {
+	p, refusal := parseSigned(raw)
+	if refusal != nil {
+		return parsed{}, refusal
+	}
+	var err error
+	if p.claims, err = strictObject(p.payload); err != nil || ambiguous(p.claims) {
+		return parsed{}, refused(ReasonTokenMalformed)
+	}
+	return p, nil
+}
+
+// parseSigned reads everything but the claims: any payload will do.
+func parseSigned(raw string) (parsed, *Error) {
 	if len(raw) > maxToken || !compact(raw) {
 		return parsed{}, refused(ReasonTokenMalformed)
 	}
@@ -45,10 +58,6 @@ func parse(raw string) (parsed, *Error) {
 	p := parsed{payload: payload}
 	if refusal := p.readHeader(header); refusal != nil {
 		return parsed{}, refusal
-	}
-	var err error
-	if p.claims, err = strictObject(payload); err != nil || ambiguous(p.claims) {
-		return parsed{}, refused(ReasonTokenMalformed)
 	}
 	return p, nil
 }

@@ -149,11 +149,8 @@ func refuse(t Token, refusal *Error) (Token, error) {
 // precheck does what needs neither key nor network: kind, algorithm, audience, expiry. What it reads is not yet proven;
 // the signature, checked next, covers it. It returns the audience of ours that the token names.
 func (iss *issuer) precheck(p parsed, kind Kind, now time.Time) (string, *Error) {
-	if !iss.accepts(kind, p.typ) {
-		return "", refused(ReasonWrongTokenKind)
-	}
-	if !slices.Contains(iss.Algorithms, p.alg) {
-		return "", refused(ReasonAlgorithmNotAllowed)
+	if refusal := iss.checkHeader(p, kind); refusal != nil {
+		return "", refusal
 	}
 	expires, timed := instant(p.claims["exp"])
 	audiences, addressed := listOf(p.claims["aud"])
@@ -168,6 +165,17 @@ func (iss *issuer) precheck(p parsed, kind Kind, now time.Time) (string, *Error)
 		return "", refused(ReasonTokenExpired)
 	}
 	return audiences[ours], nil
+}
+
+// checkHeader refuses kinds and algorithms that this issuer's tokens do not have.
+func (iss *issuer) checkHeader(p parsed, kind Kind) *Error {
+	if !iss.accepts(kind, p.typ) {
+		return refused(ReasonWrongTokenKind)
+	}
+	if !slices.Contains(iss.Algorithms, p.alg) {
+		return refused(ReasonAlgorithmNotAllowed)
+	}
+	return nil
 }
 
 // verifySignature lets go-oidc verify the token with this issuer's keys: signature, issuer, audience and expiry once
