@@ -42,11 +42,11 @@ CREATE POLICY own_tenant ON shop.orders TO app_read, app_write USING (tenant = (
 REVOKE CONNECT, TEMPORARY ON DATABASE shop, postgres, template1 FROM PUBLIC;
 GRANT CONNECT ON DATABASE shop TO app_read, app_write, app_owner;
 
--- dbsts may hand the three roles out. The WITH clauses are new in PostgreSQL 16; before, CREATEROLE needs no grant.
+-- dbsts may hand the three roles out. The WITH clauses are a syntax error before PostgreSQL 16, where CREATEROLE needs no grant.
 DO $$
 BEGIN
     IF current_setting('server_version_num')::int >= 160000 THEN
-        GRANT app_read, app_write, app_owner TO dbsts_caps WITH ADMIN TRUE, INHERIT FALSE, SET FALSE;
+        EXECUTE 'GRANT app_read, app_write, app_owner TO dbsts_caps WITH ADMIN TRUE, INHERIT FALSE, SET FALSE';
     END IF;
 END
 $$;
