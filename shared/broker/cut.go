@@ -28,9 +28,12 @@ func cut(ctx context.Context, e engine.Ender, leases []engine.Lease) (cutResult,
 	for _, lease := range leases {
 		pending = append(pending, lease.Grant)
 	}
+	var unblocked []stuck
 	for range cutRounds {
 		// 1. Block. A login whose row is locked by its own session stays pending: it is killed with the others and tried again.
-		blocked, locked, err := each(pending, func(ids []string) error { return e.Block(ctx, ids) })
+		var blocked []string
+		var err error
+		blocked, unblocked, err = each(pending, func(ids []string) error { return e.Block(ctx, ids) })
 		if err != nil {
 			return result, err
 		}
@@ -40,13 +43,13 @@ func cut(ctx context.Context, e engine.Ender, leases []engine.Lease) (cutResult,
 			return result, err
 		}
 		// 3. Drop what is both.
-		ready := without(proven, reasons(locked).ids())
+		ready := without(proven, reasons(unblocked).ids())
 		dropped, undroppable, err := each(ready, func(ids []string) error { return e.Drop(ctx, ids) })
 		if err != nil {
 			return result, err
 		}
 		result.dropped += len(dropped)
-		// 4. Postpone the rest, but for the locked ones, which get another round.
+		// 4. Postpone the rest, but for those that could not be blocked, which get another round.
 		for _, id := range without(blocked, proven) {
 			undroppable = append(undroppable, stuck{id: id, cause: "sessions"})
 		}
@@ -54,17 +57,13 @@ func cut(ctx context.Context, e engine.Ender, leases []engine.Lease) (cutResult,
 			return result, err
 		}
 		result.postponed += len(undroppable)
-		pending = reasons(locked).ids()
+		pending = reasons(unblocked).ids()
 		if len(pending) == 0 {
 			return result, nil
 		}
 	}
-	last := make([]stuck, 0, len(pending))
-	for _, id := range pending {
-		last = append(last, stuck{id: id, cause: "locked"})
-	}
-	result.postponed += len(last)
-	return result, postpone(ctx, e, last)
+	result.postponed += len(unblocked)
+	return result, postpone(ctx, e, unblocked)
 }
 
 // stuck is a grant that one step could not be done for, and why.
