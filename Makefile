@@ -13,7 +13,7 @@ ARCH ?= $(shell go env GOARCH)
 LAMBDA_ARCH := arm64
 GOTEST   ?= go test
 FUZZTIME ?= 20s
-# A configuration file for `make local`; empty: the one that the local stack makes for itself.
+# Issuers, servers and targets that `make local` serves beside its own; relative paths in it start at .local.
 CONFIG   ?=
 
 FUNCTIONS := $(notdir $(wildcard functions/*))
@@ -71,7 +71,7 @@ vuln: ## known vulnerabilities in what we call; needs the internet
 demo: build ## the whole story from nothing: server, issuer, exchange, denial, revocation, sweep
 	go run ./localstack demo
 
-local: build ## the same stack, staying up; writes .local/env. CONFIG=file serves your own configuration
+local: build ## the same stack, staying up; writes .local/env. CONFIG=file adds issuers, servers and targets
 	go run ./localstack up $(if $(CONFIG),-config $(CONFIG))
 
 clean: ## remove what was built; downloaded servers stay in .cache

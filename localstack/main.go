@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"go.yaml.in/yaml/v3"
 
 	"dbsts/localstack/gateway"
 	"dbsts/localstack/issuer"
@@ -36,8 +37,7 @@ import (
 
 // stack is PostgreSQL, an issuer, and the functions behind an HTTPS gateway.
 type stack struct {
-	dir        string // all state, replaced at each start
-	config     string // configuration file; $NAMES of env are filled in
+	dir, more  string // all state, replaced at each start; a configuration file whose lists are added to ours
 	template   template.Functions
 	functions  map[string]*runtime.Function
 	env        map[string]string // what scripts need to know; also written to dir/env
@@ -69,7 +69,7 @@ func run(ctx context.Context, command string, args []string) error {
 	parameters := map[string]string{"ConfigFile": cmp.Or(config, dir+"/config.yaml")}
 	env, event := map[string]map[string]string{}, json.RawMessage("{}")
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
-	flags.StringVar(&s.config, "config", "localstack/config.yaml", "up: configuration `file`; $NAMES of .local/env are filled in")
+	flags.StringVar(&s.more, "config", "", "up: add the issuers, servers and targets of this configuration `file`; $NAMES of .local/env are filled in")
 	for name, into := range map[string]any{"e": &event, "env-vars": &env, "parameters": &parameters} {
 		flags.Func(name, "JSON `file`; formats are those of `sam local invoke` and {\"parameter of template.yaml\": \"value\"}", func(path string) error {
 			raw, readErr := os.ReadFile(path) // #nosec G304 -- the user names the file
@@ -149,7 +149,7 @@ func (s *stack) start(ctx context.Context, use func(context.Context) error) erro
 
 // configure writes what functions and scripts read.
 func (s *stack) configure(root []byte) error {
-	config, err := os.ReadFile(s.config)
+	config, err := s.configuration()
 	files := map[string]string{
 		"ca.pem": string(root), "config.yaml": os.Expand(string(config), func(name string) string { return s.env[name] }),
 		"exchange.password": rand.Text(), "revoke.password": rand.Text(), "sweep.password": rand.Text(),
@@ -162,6 +162,23 @@ func (s *stack) configure(root []byte) error {
 		err = errors.Join(err, os.WriteFile(s.dir+"/"+name, []byte(text), 0o600))
 	}
 	return err
+}
+
+// configuration is localstack/config.yaml with the lists of the caller's own file added to it.
+func (s *stack) configuration() ([]byte, error) {
+	base, err := os.ReadFile("localstack/config.yaml")
+	if err != nil || s.more == "" {
+		return base, err
+	}
+	extra, err := os.ReadFile(s.more)
+	ours, theirs := map[string]any{}, map[string][]any{}
+	err = errors.Join(err, yaml.Unmarshal(base, &ours), yaml.Unmarshal(extra, &theirs))
+	for name, list := range theirs {
+		mine, _ := ours[name].([]any) // a list that we do not have is theirs alone
+		ours[name] = append(mine, list...)
+	}
+	text, encodeErr := yaml.Marshal(ours)
+	return text, errors.Join(err, encodeErr)
 }
 
 // execute runs statements and returns what they answer, as text.

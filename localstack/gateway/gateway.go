@@ -5,19 +5,14 @@ package gateway
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"log"
-	"math/big"
 	"mime"
 	"net"
 	"net/http"
@@ -28,6 +23,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"dbsts/localstack/runtime"
+	"dbsts/tests/servers/pki"
 )
 
 const bodyBytes, headerBytes = 10 << 20, 10240 // quotas of API Gateway HTTP APIs; the request line is header
@@ -109,32 +105,13 @@ func Event(r *http.Request, routeKey string, body []byte) events.APIGatewayV2HTT
 	return event
 }
 
-// Certificate is for localhost, 127.0.0.1 and ::1, and is its own root. It can sign nothing, its key never leaves memory, it
-// ends after 30 days: whoever leaves it in a trust store has lost nothing.
-type Certificate struct {
-	PEM  []byte // what clients trust
-	pair tls.Certificate
-}
+// Certificate is for localhost, 127.0.0.1 and ::1, signed by a CA of its own whose key is forgotten.
+type Certificate struct{ pki.Loopback }
 
-// NewCertificate makes one (ECDSA P-256).
+// NewCertificate makes one.
 func NewCertificate() (*Certificate, error) {
-	key, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader) // that reader never fails
-	form := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().AddDate(0, 0, 30),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}, BasicConstraintsValid: true,
-	}
-	form.Subject.CommonName = "dbsts local stack"
-	der, err := x509.CreateCertificate(rand.Reader, form, form, &key.PublicKey, key)
-	pair := tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-	return &Certificate{PEM: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pair: pair}, err
-}
-
-// Client trusts this certificate and no other.
-func (c *Certificate) Client() *http.Client {
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(c.PEM)
-	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}}
+	made, err := pki.NewLoopback()
+	return &Certificate{made}, err
 }
 
 // Serve answers HTTPS on a free loopback port until ctx ends. The handler is made when its address, url, is known.
@@ -146,7 +123,7 @@ func (c *Certificate) Serve(ctx context.Context, handler func(url string) (http.
 	url = fmt.Sprintf("https://localhost:%d", listener.Addr().(*net.TCPAddr).Port)
 	server := &http.Server{
 		ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: headerBytes,
-		TLSConfig: &tls.Config{Certificates: []tls.Certificate{c.pair}, MinVersion: tls.VersionTLS12},
+		TLSConfig: &tls.Config{Certificates: []tls.Certificate{c.Pair}, MinVersion: tls.VersionTLS12},
 		ErrorLog:  log.New(io.Discard, "", 0), // a handshake that fails is its client's story to tell
 	}
 	server.Handler, err = handler(url)

@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"dbsts/tests/servers/internal/recipe"
+	"dbsts/tests/servers/pki"
 )
 
 // host is where our servers listen: nobody outside the machine is to reach them.
@@ -94,7 +95,7 @@ func (n *native) moveIn(ctx context.Context, c cache) (err error) {
 
 // certify makes new certificates.
 func (n *native) certify() error {
-	certificates, err := recipe.NewCertificates("localhost", "127.0.0.1", "::1")
+	certificates, err := pki.NewCertificates("localhost", "127.0.0.1", "::1")
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ import (
 
 	"dbsts/tests/servers"
 	"dbsts/tests/servers/internal/recipe"
+	"dbsts/tests/servers/pki"
 )
 
 const (
@@ -130,7 +131,7 @@ func publish(c *container.HostConfig, host string, port int) {
 
 // files makes the folder with CA and log on our side, and the files for the container.
 func (p *pg) files(o servers.Options) (files []testcontainers.ContainerFile, err error) {
-	certificates, err := recipe.NewCertificates("localhost", "127.0.0.1", "::1", p.server.Host)
+	certificates, err := pki.NewCertificates("localhost", "127.0.0.1", "::1", p.server.Host)
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,6 @@
-package recipe
+// Package pki makes throw-away certificates for servers on this machine: a CA whose key is forgotten at once, and one server
+// certificate signed by it.
+package pki
 
 import (
 	"crypto/ecdsa"
@@ -38,14 +40,14 @@ func NewCertificates(hosts ...string) (Certificates, error) {
 		return Certificates{}, fmt.Errorf("encode the server's key: %w", err)
 	}
 
-	ca := template(1, "dbsts test CA")
+	ca := template(1, "dbsts local CA")
 	ca.IsCA, ca.BasicConstraintsValid, ca.KeyUsage = true, true, x509.KeyUsageCertSign
 	caDER, err := x509.CreateCertificate(rand.Reader, ca, ca, caKey.Public(), caKey)
 	if err != nil {
 		return Certificates{}, fmt.Errorf("sign the CA: %w", err)
 	}
 
-	server := template(2, "dbsts test server")
+	server := template(2, "dbsts local server")
 	server.KeyUsage, server.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	for _, host := range hosts {
 		if ip := net.ParseIP(host); ip != nil {
