@@ -142,7 +142,7 @@ func subject(t identity.Token, d policy.Decision, r Request) engine.Subject {
 func refusal(who engine.Subject, r Request, d policy.Decision, current *rules) engine.Refusal {
 	return engine.Refusal{
 		Subject: who, Target: r.Target, Reason: d.Reason, PolicyVersion: current.version, PolicyAsOf: current.asOf,
-		Detail: map[string]any{"asked": r.Roles, "tried": d.Tried, "rules": d.Trace},
+		Detail: map[string]any{"asked": r.Roles, "stated": r.Reason, "tried": d.Tried, "rules": d.Trace},
 	}
 }
 

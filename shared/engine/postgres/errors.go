@@ -24,12 +24,13 @@ const (
 	codeInternal         = "XX000" // tuple concurrently updated: two statements met on one catalog row
 	codeReadOnly         = "25006"
 	codeQueryCanceled    = "57014"
+	codeAdminShutdown    = "57P01" // somebody has ended our session: a new one may do
 )
 
 // retryable tells whether the transaction was rolled back by a collision that another try may not meet.
 func retryable(err error) bool {
 	switch sqlstate(err) {
-	case codeInternal, codeSerialization, codeDeadlock, codeLockNotAvailable:
+	case codeInternal, codeSerialization, codeDeadlock, codeLockNotAvailable, codeAdminShutdown:
 		return true
 	case codeUniqueViolation, codeDuplicateObject:
 		return true // our own random id: an earlier try of ours has committed, and the next try will see it

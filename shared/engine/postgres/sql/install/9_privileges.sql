@@ -31,3 +31,11 @@ GRANT UPDATE (system_roles) ON dbsts.policy TO dbsts_catalogue;
 -- A minted login reads its own claims and nothing else of ours.
 GRANT USAGE ON SCHEMA dbsts_api TO PUBLIC;
 GRANT USAGE ON SCHEMA dbsts_api TO dbsts_reader;
+
+-- The install itself goes on record, with what it found and did.
+INSERT INTO dbsts.audit (event, outcome, detail)
+SELECT 'install', 'done', jsonb_build_object(
+    'address', h.address, 'server_version', current_setting('server_version'), 'creators', h.creators,
+    'migrations', (SELECT jsonb_agg(name ORDER BY number) FROM dbsts.schema_version),
+    'targets', (SELECT jsonb_object_agg(name, database) FROM dbsts.targets WHERE enabled))
+FROM dbsts.home h;

@@ -19,7 +19,7 @@ BEGIN
         ORDER BY next_attempt_at LIMIT n FOR UPDATE SKIP LOCKED
     ), claimed AS (
         UPDATE dbsts.grants g
-        SET leased_until = now_ + make_interval(secs => (doc->>'seconds')::int), attempts = attempts + 1
+        SET leased_until = now_ + make_interval(secs => least((doc->>'seconds')::int, 300)), attempts = attempts + 1
         FROM due WHERE g.id = due.id
         RETURNING g.id, g.login, g.cause, g.attempts, g.expires_at
     )

@@ -33,7 +33,7 @@ BEGIN
     END IF;
     IF broken IS NOT NULL THEN
         wish.database := NULL;
-        PERFORM dbsts.record('mint', 'refused', wish, broken);
+        PERFORM dbsts.record('mint', 'refused', wish, broken, jsonb_strip_nulls(jsonb_build_object('stated', wish.reason)));
         RETURN jsonb_build_object('outcome', 'refused', 'reason', broken);
     END IF;
 
@@ -48,7 +48,7 @@ BEGIN
     INSERT INTO dbsts_api.claims (login, name, value, expires_at)
         SELECT wish.login, key, CASE jsonb_typeof(value) WHEN 'string' THEN value #>> '{}' ELSE value::text END, wish.expires_at
         FROM jsonb_each(wish.exposed);
-    PERFORM dbsts.record('mint', 'done', wish, NULL);
+    PERFORM dbsts.record('mint', 'done', wish, NULL, jsonb_strip_nulls(jsonb_build_object('stated', wish.reason, 'expires_at', wish.expires_at)));
     PERFORM dbsts.as_creator(wish.creator, 'grant', wish.login, dbsts.memberships(wish));
     IF (SELECT count(*) FROM pg_auth_members WHERE member = wish.role_oid)
        <> cardinality(wish.roles) + (wish.activation = 'set')::int THEN
