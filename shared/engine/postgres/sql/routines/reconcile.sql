@@ -30,19 +30,19 @@ BEGIN
           AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = d.role_oid)
         RETURNING d.*
     LOOP
+        DELETE FROM dbsts_api.claims WHERE login = g.login;
         PERFORM dbsts.record('vanished', 'done', g, g.cause);
         vanished := vanished + 1;
     END LOOP;
 
     -- Logins of ours without a live row: given a row, so that they end like all others.
     FOR o IN
-        SELECT r.oid, r.rolname, substr(r.rolname, 7) AS id, c.creator
+        SELECT r.oid, r.rolname, substr(r.rolname, 7) AS id, (
+            SELECT coalesce(min(substr(a.rolname, 15, 2)::int), 0)
+            FROM pg_auth_members m JOIN pg_roles a ON a.oid = m.member
+            WHERE m.roleid = r.oid AND a.rolname ~ '^dbsts_creator_[0-9]{2}$') AS creator  -- here it is asked for orphans alone
         FROM pg_roles r
         JOIN pg_shdescription s ON s.objoid = r.oid AND s.classoid = 'pg_authid'::regclass
-        CROSS JOIN LATERAL (
-            SELECT coalesce(min(substr(a.rolname, 15, 2)::int), 0) AS creator
-            FROM pg_auth_members m JOIN pg_roles a ON a.oid = m.member
-            WHERE m.roleid = r.oid AND a.rolname ~ '^dbsts_creator_[0-9]{2}$') c
         WHERE r.rolname ~ '^dbsts_[a-z2-7]{26}$' AND s.description = 'dbsts:' || home.installation || ':' || substr(r.rolname, 7)
           AND NOT EXISTS (SELECT FROM dbsts.grants d WHERE d.role_oid = r.oid AND d.login = r.rolname AND d.state <> 'revoked')
     LOOP
