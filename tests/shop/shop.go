@@ -27,8 +27,11 @@ import (
 const (
 	Database = "shop"
 	Target   = "shop"
+	Archive  = "archive" // database and target, where Options.Archive is set
 	Issuer   = "https://issuer.test"
 	Master   = "master" // the administrator: CREATEROLE, no superuser, as on RDS
+
+	masterPassword = "master-password"
 )
 
 //go:embed shop.sql
@@ -49,6 +52,7 @@ type Options struct {
 	servers.Options
 	Superuser bool // install as the superuser, not as the CREATEROLE administrator
 	Bare      bool // do not install dbsts
+	Archive   bool // make a second database, and a target for it
 }
 
 // Open makes a shop and ends it with the test.
@@ -71,16 +75,32 @@ func Furnish(ctx context.Context, server *servers.Server, dir string, options Op
 	if err := s.Exec(ctx, "postgres", "CREATE DATABASE shop"); err != nil {
 		return nil, err
 	}
-	if err := s.Exec(ctx, Database, strings.ReplaceAll(seed, "{{password}}", s.masterPassword())); err != nil {
+	if err := s.Exec(ctx, Database, strings.ReplaceAll(seed, "{{password}}", masterPassword)); err != nil {
 		return nil, err
+	}
+	if options.Archive {
+		s.Config.Targets = append(s.Config.Targets, config.Target{Name: Archive, Server: "main", Database: Archive})
+		for _, statement := range []string{"CREATE DATABASE archive OWNER master", "REVOKE ALL ON DATABASE archive FROM PUBLIC"} {
+			if err := s.Exec(ctx, "postgres", statement); err != nil {
+				return nil, err
+			}
+		}
 	}
 	if options.Bare {
 		return s, nil
 	}
-	if _, err := postgres.Install(ctx, s.Config.Servers[0], s.Config.Targets); err != nil {
+	if _, err := s.Install(ctx); err != nil {
 		return nil, err
 	}
-	return s, s.Exec(ctx, Database, policy)
+	return s, s.Govern(ctx)
+}
+
+// Govern writes catalogue and rules, once dbsts is installed.
+func (s *Shop) Govern(ctx context.Context) error { return s.Exec(ctx, Database, policy) }
+
+// Install installs dbsts, or renews it.
+func (s *Shop) Install(ctx context.Context) (postgres.Installation, error) {
+	return postgres.Install(ctx, s.Config.Servers[0], s.Config.Targets)
 }
 
 // Exec runs statements as the superuser.
@@ -140,18 +160,26 @@ func (s *Shop) Engine(tb testing.TB, login config.Login, conns int32) *postgres.
 // Logins are the broker's accounts.
 func (s *Shop) Logins() config.Logins { return s.Config.Servers[0].Logins }
 
+// Login writes a password to the account's password file and gives the login that reads it.
+func (s *Shop) Login(user, password string) (config.Login, error) {
+	login := config.Login{User: user, PasswordFile: filepath.Join(s.dir, user)}
+	if err := os.WriteFile(login.PasswordFile, []byte(password+"\n"), 0o600); err != nil {
+		return config.Login{}, fmt.Errorf("write password file: %w", err)
+	}
+	return login, nil
+}
+
 func (s *Shop) configure(superuser bool) error {
-	passwords := map[string]string{
+	logins := map[string]config.Login{}
+	for user, password := range map[string]string{
 		"dbsts_exchange": "exchange-password", "dbsts_revoke": "revoke-password", "dbsts_sweep": "sweep-password",
-		Master: "master-password", s.AdminUser: s.AdminPassword,
-	}
-	login := func(user string) config.Login {
-		return config.Login{User: user, PasswordFile: filepath.Join(s.dir, user)}
-	}
-	for user, password := range passwords {
-		if err := os.WriteFile(filepath.Join(s.dir, user), []byte(password+"\n"), 0o600); err != nil {
-			return fmt.Errorf("write password file: %w", err)
+		Master: masterPassword, s.AdminUser: s.AdminPassword,
+	} {
+		login, err := s.Login(user, password)
+		if err != nil {
+			return err
 		}
+		logins[user] = login
 	}
 	installer := Master
 	if superuser {
@@ -162,15 +190,13 @@ func (s *Shop) configure(superuser bool) error {
 			Name: "main", Engine: "postgres", Address: s.Address(), PublicAddress: s.Address(), Home: Database,
 			TLS: config.TLS{CAFile: s.CAFile, ServerName: s.Host}, Credentials: "password", SCRAMIterations: 4096,
 			Logins: config.Logins{
-				Exchange: login("dbsts_exchange"), Revoke: login("dbsts_revoke"), Sweep: login("dbsts_sweep"), Migrate: login(installer),
+				Exchange: logins["dbsts_exchange"], Revoke: logins["dbsts_revoke"], Sweep: logins["dbsts_sweep"], Migrate: logins[installer],
 			},
 		}},
 		Targets: []config.Target{{Name: Target, Server: "main", Database: Database}},
 	}
 	return nil
 }
-
-func (s *Shop) masterPassword() string { return "master-password" }
 
 // URL is a connection URL with a password in it, for clients other than pgx.
 func (s *Shop) URL(user, password string) *url.URL {

@@ -22,6 +22,7 @@ SET ROLE app_owner;
 CREATE TABLE shop.customers (id int PRIMARY KEY, tenant text NOT NULL, name text NOT NULL);
 CREATE TABLE shop.orders (id int PRIMARY KEY, tenant text NOT NULL, item text NOT NULL);
 CREATE TABLE shop.secrets (id int PRIMARY KEY, secret text NOT NULL);
+CREATE TABLE shop.visits (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, at timestamptz DEFAULT clock_timestamp(), who text DEFAULT session_user);
 INSERT INTO shop.customers VALUES (1, 'acme', 'Ada'), (2, 'globex', 'Bob');
 INSERT INTO shop.orders VALUES (1, 'acme', 'anvil'), (2, 'globex', 'globe');
 INSERT INTO shop.secrets VALUES (1, 'of the house');

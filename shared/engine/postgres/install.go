@@ -256,5 +256,9 @@ func explain(server config.Server, err error) error {
 	if pg.Hint != "" {
 		hint = " (" + pg.Hint + ")"
 	}
-	return fmt.Errorf("install on %s: %w: %w%s", server.Name, engine.ErrMisconfigured, err, hint)
+	what := engine.ErrMisconfigured
+	if pg.Code == codeMisplaced {
+		what = engine.ErrMisplaced
+	}
+	return fmt.Errorf("install on %s: %w: %w%s", server.Name, what, err, hint)
 }

@@ -1,67 +1,238 @@
 package postgres_test
 
 import (
+	"errors"
+	"strings"
+	"sync"
 	"testing"
-	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
+	"dbsts/shared/config"
 	"dbsts/shared/engine"
-	"dbsts/tests/servers"
-	"dbsts/tests/shop"
+	"dbsts/shared/engine/postgres"
 )
 
-func TestScratch(t *testing.T) {
-	for _, v := range []string{"18", "15"} {
-		t.Run(v, func(t *testing.T) {
-			begin := time.Now()
-			s := shop.Open(t, shop.Options{Options: servers.Options{Version: v}})
-			t.Log("open", time.Since(begin))
-			e := s.Engine(t, s.Logins().Exchange, 1)
-			sw := s.Engine(t, s.Logins().Sweep, 1)
-			p, err := e.Policy(t.Context())
+func TestInstallingTwiceChangesNothing(t *testing.T) {
+	onBare(t, func(t *testing.T, s *server) {
+		first := s.install(t, s.conf())
+		if len(first.Applied) != 3 || first.Creators != map[bool]int{true: 64, false: 1}[s.modern()] {
+			t.Errorf("installed %+v", first)
+		}
+		s.govern(t)
+		before := s.traces(t)
+		second := s.install(t, s.conf())
+		first.Applied = nil
+		if diff := cmp.Diff(first, second); diff != "" {
+			t.Errorf("the second install differs (-first +second):\n%s", diff)
+		}
+		if diff := cmp.Diff(before, s.traces(t)); diff != "" {
+			t.Errorf("the second install left something (-before +after):\n%s", diff)
+		}
+		s.works(t)
+	})
+}
+
+func TestTwoInstallsTakeTurns(t *testing.T) {
+	onBare(t, func(t *testing.T, s *server) {
+		const rounds = 3
+		for range rounds {
+			var group sync.WaitGroup
+			var ids [2]string
+			for n := range ids {
+				group.Go(func() {
+					done, err := s.Install(t.Context())
+					if err != nil {
+						t.Errorf("install: %v", err)
+					}
+					ids[n] = done.ID
+				})
+			}
+			group.Wait()
+			if ids[0] != ids[1] || ids[0] == "" {
+				t.Errorf("two installations: %v", ids)
+			}
+			s.wipe(t)
+		}
+	})
+}
+
+// An administrator without any right is told each one that he lacks, with a statement that gives it to him. When he has
+// run them all, he can install: on a fresh server, and where somebody else has installed before him.
+func TestMissingRightsAreNamedAndMended(t *testing.T) {
+	onBare(t, func(t *testing.T, s *server) {
+		s.mend(t, "first")
+		s.govern(t)
+		s.works(t)
+		s.mend(t, "second")
+		s.works(t)
+		s.install(t, s.as(t, s.AdminUser, s.AdminPassword)) // the superuser lacks nothing
+		s.install(t, s.as(t, "second", "second-password"))
+		s.works(t)
+	})
+}
+
+// mend makes an administrator who may do nothing, and gives him what his installs say that he lacks.
+func (s *server) mend(t *testing.T, user string) {
+	t.Helper()
+	s.must(t, "CREATE ROLE "+user+" LOGIN PASSWORD '"+user+"-password'; GRANT CONNECT ON DATABASE shop TO "+user)
+	target := s.as(t, user, user+"-password")
+	const rounds = 3 // one for what is missing, one for what that brings to light
+	told := map[string]bool{}
+	for range rounds {
+		before := s.traces(t)
+		_, err := postgres.Install(t.Context(), target, s.Config.Targets)
+		if err == nil {
+			return
+		}
+		missing, ok := errors.AsType[*postgres.MissingError](err)
+		if !ok || !errors.Is(err, engine.ErrMisconfigured) {
+			t.Fatalf("install as %s: %v", user, err)
+		}
+		if diff := cmp.Diff(before, s.traces(t)); diff != "" {
+			t.Errorf("a failed install left something (-before +after):\n%s", diff)
+		}
+		for _, m := range missing.Rights {
+			if told[m.Right] {
+				t.Fatalf("%s did not mend %s", m.Statement, m.Right)
+			}
+			if !strings.Contains(err.Error(), m.Statement) {
+				t.Errorf("the error does not tell %s", m.Statement)
+			}
+			told[m.Right] = true
+			s.must(t, m.Statement)
+		}
+	}
+	t.Fatalf("%s still lacks rights after %d rounds: told %v", user, rounds, told)
+}
+
+func TestInstallRefusesWhatIsNotItsOwn(t *testing.T) {
+	onBare(t, func(t *testing.T, s *server) {
+		s.install(t, s.conf())
+		refused := func(name, spoil, restore string, want error) {
+			t.Helper()
+			s.must(t, spoil)
+			before := s.traces(t)
+			_, err := postgres.Install(t.Context(), s.conf(), s.Config.Targets)
+			if !errors.Is(err, want) {
+				t.Errorf("%s: install gave %v, want %v", name, err, want)
+			}
+			if diff := cmp.Diff(before, s.traces(t)); diff != "" {
+				t.Errorf("%s: the failed install left something (-before +after):\n%s", name, diff)
+			}
+			s.must(t, restore)
+		}
+		comment := func(role, text string) string { return "COMMENT ON ROLE " + role + " IS '" + text + "';" }
+		ours := "dbsts:" + one[string](t, s, "SELECT installation::text FROM dbsts.home") + ":"
+
+		refused("another installation's roles", comment("dbsts_owner", "dbsts:00000000-0000-4000-8000-000000000000:dbsts_owner"),
+			comment("dbsts_owner", ours+"dbsts_owner"), engine.ErrMisconfigured)
+		refused("somebody's dbsts_policy", comment("dbsts_policy", "for policies"), comment("dbsts_policy", ours+"dbsts_policy"), engine.ErrMisconfigured)
+		refused("somebody's login", comment("dbsts_sweep", ""), comment("dbsts_sweep", ours+"sweep"), engine.ErrMisconfigured)
+		refused("another function's login", comment("dbsts_sweep", ours+"revoke"), comment("dbsts_sweep", ours+"sweep"), engine.ErrMisconfigured)
+		refused("an edited migration", "UPDATE dbsts.schema_version SET sha256 = repeat('0', 64) WHERE number = 2",
+			"DELETE FROM dbsts.schema_version", engine.ErrMisconfigured)
+
+		s.must(t, "DROP SCHEMA dbsts, dbsts_api CASCADE")
+		refused("an installation whose home is another database", "SELECT 1", "SELECT 1", engine.ErrMisconfigured)
+
+		s.wipe(t)
+		refused("a role that was there before", "CREATE ROLE dbsts_auditor", "DROP ROLE dbsts_auditor", engine.ErrMisconfigured)
+		refused("a login that was there before", "CREATE ROLE dbsts_sweep LOGIN", "DROP ROLE dbsts_sweep", engine.ErrMisconfigured)
+		s.install(t, s.conf())
+	})
+}
+
+func TestAServerOfAnotherAddressIsRefused(t *testing.T) {
+	onBare(t, func(t *testing.T, s *server) {
+		s.install(t, s.conf())
+		s.govern(t)
+		wish := s.wish(t, "app_read")
+		moved := s.conf()
+		moved.Address = strings.Replace(moved.Address, "127.0.0.1", "localhost", 1)
+		if moved.Address == s.conf().Address {
+			t.Fatalf("%s has no second name", moved.Address)
+		}
+		if _, err := postgres.Install(t.Context(), moved, s.Config.Targets); !errors.Is(err, engine.ErrMisplaced) {
+			t.Errorf("install gave %v, want misplaced", err)
+		}
+		open := func(login config.Login) *postgres.Engine {
+			e, err := postgres.Open(t.Context(), moved, postgres.Options{Login: login})
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, roles := range [][]string{{"app_read"}, {"app_read", "app_write"}, {"app_owner"}} {
-				rule := "engineers"
-				if roles[0] == "app_owner" {
-					rule = "dba"
-				}
-				m := engine.Mint{
-					Subject: engine.Subject{Issuer: shop.Issuer, Identity: "u1", Subject: "u1", TokenKey: "k", IssuedAt: time.Now().Unix(), Expires: time.Now().Unix() + 600},
-					ID:      engine.NewGrantID(), Target: "shop", Secret: engine.NewSecret(), Roles: roles,
-					Rules: []engine.Rule{{ID: rule, Version: 1}}, Lifetime: 300, PolicyVersion: p.Version, PolicyAsOf: p.AsOf, Replay: "allow",
-					Exposed: map[string]any{"tenant": "acme"}, Claims: map[string]any{"groups": []string{"x"}},
-				}
-				begin = time.Now()
-				c, err := e.Mint(t.Context(), m)
-				t.Logf("%+v %v %v", c, err, time.Since(begin))
-				if err != nil {
-					t.Fatal(err)
-				}
-				conn := s.Connect(t, c.Login, c.Password.Reveal())
-				if c.SessionRole != "" {
-					_, err = conn.Exec(t.Context(), "SET ROLE "+c.SessionRole)
-				}
-				var su, tenant, n any
-				err = conn.QueryRow(t.Context(), "select session_user::text, dbsts_api.claim('tenant'), (select count(*) from shop.orders)").Scan(&su, &tenant, &n)
-				t.Log(su, tenant, n, err)
-				a := s.Admin(t)
-				_, err = a.Exec(t.Context(), "update dbsts.grants set expires_at = now() where id=$1", c.Grant)
-				t.Log(err)
-				ls, err := sw.Lease(t.Context(), 10, time.Minute)
-				t.Log(ls, err)
-				ids := []string{c.Grant}
-				t.Log(sw.Block(t.Context(), ids))
-				l, err := sw.Kill(t.Context(), ids, nil)
-				t.Log(l, err)
-				time.Sleep(100 * time.Millisecond)
-				l, err = sw.Kill(t.Context(), ids, l.Strangers)
-				t.Log(l, err)
-				t.Log(sw.Drop(t.Context(), ids))
-				t.Log(conn.Exec(t.Context(), "select 1"))
-				f, err := sw.Reconcile(t.Context())
-				t.Log(f, err)
+			t.Cleanup(e.Close)
+			return e
+		}
+		minter, ender, revoker := open(moved.Logins.Exchange), open(moved.Logins.Sweep), open(moved.Logins.Revoke)
+		_, mint := minter.Mint(t.Context(), wish)
+		_, policy := minter.Policy(t.Context())
+		_, lease := ender.Lease(t.Context(), 1, 0)
+		_, kill := ender.Kill(t.Context(), nil, nil)
+		_, reconcile := ender.Reconcile(t.Context())
+		_, silence := revoker.Silence(t.Context(), engine.Possession{}, nil)
+		for name, err := range map[string]error{
+			"mint": mint, "policy": policy, "refuse": minter.Refuse(t.Context(), engine.Refusal{Subject: wish.Subject}),
+			"lease": lease, "kill": kill, "reconcile": reconcile, "silence": silence, "surrender": revoker.Surrender(t.Context(), engine.Possession{}),
+			"block": ender.Block(t.Context(), nil), "drop": ender.Drop(t.Context(), nil), "postpone": ender.Postpone(t.Context(), "", ""),
+		} {
+			if !errors.Is(err, engine.ErrMisplaced) {
+				t.Errorf("%s gave %v, want misplaced", name, err)
 			}
-		})
+		}
+		// A copy of the ledger on another cluster knows another system identifier.
+		s.must(t, "UPDATE dbsts.home SET system_identifier = system_identifier + 1")
+		if _, err := s.Minter().Mint(t.Context(), wish); !errors.Is(err, engine.ErrMisplaced) {
+			t.Errorf("mint on a copy gave %v, want misplaced", err)
+		}
+		if _, err := s.Install(t.Context()); !errors.Is(err, engine.ErrMisplaced) {
+			t.Errorf("install on a copy gave %v, want misplaced", err)
+		}
+	})
+}
+
+func TestANewPasswordIsApplied(t *testing.T) {
+	onBare(t, func(t *testing.T, s *server) {
+		s.install(t, s.conf())
+		s.as(t, "dbsts_exchange", "new-password") // writes the password file
+		defer s.as(t, "dbsts_exchange", "exchange-password")
+		s.install(t, s.conf())
+		s.Connect(t, "dbsts_exchange", "new-password")
+		if _, err := s.Dial(t.Context(), "dbsts_exchange", "exchange-password"); err == nil {
+			t.Error("the old password still holds")
+		}
+		s.govern(t)
+		s.works(t)
+	})
+}
+
+func TestASuperuserInstallsAlike(t *testing.T) {
+	onBare(t, func(t *testing.T, s *server) {
+		s.install(t, s.as(t, s.AdminUser, s.AdminPassword))
+		s.govern(t)
+		s.works(t)
+		s.install(t, s.as(t, s.AdminUser, s.AdminPassword))
+		s.works(t)
+	})
+}
+
+// traces lists everything that an install may leave on the server.
+func (s *server) traces(t *testing.T) []string {
+	t.Helper()
+	rows, err := s.admin.Query(t.Context(), `
+		SELECT 'role ' || rolname FROM pg_roles WHERE rolname !~ '^pg_' UNION ALL
+		SELECT 'schema ' || nspname || coalesce(' ' || nspacl::text, '') FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp_' UNION ALL
+		SELECT 'routine ' || oid::regprocedure || coalesce(' ' || proacl::text, '') FROM pg_proc WHERE oid >= 16384 UNION ALL
+		SELECT 'relation ' || oid::regclass || coalesce(' ' || relacl::text, '') FROM pg_class WHERE oid >= 16384 AND relkind <> 't' AND relpersistence <> 't' UNION ALL
+		SELECT 'member ' || roleid::regrole || ' ' || member::regrole || ' by ' || grantor::regrole || ' ' || admin_option FROM pg_auth_members UNION ALL
+		SELECT 'database ' || datname || coalesce(' ' || datacl::text, '') FROM pg_database ORDER BY 1`)
+	if err != nil {
+		t.Fatal(err)
 	}
+	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -108,23 +109,9 @@ func (i *installer) readFacts(ctx context.Context) error {
 func (i *installer) missingRights(ctx context.Context) ([]Missing, error) {
 	f := i.facts
 	me, home := pgx.Identifier{f.user}.Sanitize(), pgx.Identifier{i.server.Home}.Sanitize()
-	var missing []Missing
-	for _, t := range i.targets {
-		var grantable bool
-		err := i.tx.QueryRow(ctx, `
-			SELECT has_database_privilege(oid, 'CONNECT WITH GRANT OPTION') FROM pg_database WHERE datname = $1`, t.Database).Scan(&grantable)
-		name := pgx.Identifier{t.Database}.Sanitize()
-		switch {
-		case errors.Is(err, pgx.ErrNoRows):
-			missing = append(missing, Missing{"database " + t.Database + " of target " + t.Name, "CREATE DATABASE " + name + ";"})
-		case err != nil:
-			return nil, fmt.Errorf("read rights on database %s: %w", t.Database, err)
-		case !grantable:
-			missing = append(missing, connectRight(t.Database, me))
-		}
-	}
-	if f.superuser {
-		return missing, nil
+	missing, err := i.missingConnects(ctx, me)
+	if err != nil || f.superuser {
+		return missing, err
 	}
 	if !f.createRole {
 		missing = append(missing, Missing{"CREATEROLE", "ALTER ROLE " + me + " CREATEROLE;"})
@@ -132,16 +119,21 @@ func (i *installer) missingRights(ctx context.Context) ([]Missing, error) {
 	if !f.createHere {
 		missing = append(missing, Missing{"CREATE on the home database", "GRANT CREATE ON DATABASE " + home + " TO " + me + ";"})
 	}
-	var grantable bool
-	err := i.tx.QueryRow(ctx, "SELECT has_database_privilege(current_database(), 'CONNECT WITH GRANT OPTION')").Scan(&grantable)
+	if !f.modern() {
+		return missing, nil // there CREATEROLE may grant every role
+	}
+	foreign, err := i.foreignRoles(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read rights on the home database: %w", err)
+		return nil, err
 	}
-	if !grantable {
-		missing = append(missing, connectRight(i.server.Home, me))
+	if foreign != "" {
+		missing = append(missing, Missing{
+			"ADMIN OPTION on the roles of the installation, which somebody else made",
+			"GRANT " + foreign + " TO " + me + " WITH ADMIN TRUE, INHERIT FALSE, SET FALSE;",
+		})
 	}
-	if !f.modern() || f.rds {
-		return missing, nil // there CREATEROLE, or rds_superuser, may grant these
+	if f.rds {
+		return missing, nil // rds_superuser may grant these
 	}
 	for _, role := range []string{"pg_signal_backend", "pg_read_all_stats"} {
 		var admin bool
@@ -155,10 +147,42 @@ func (i *installer) missingRights(ctx context.Context) ([]Missing, error) {
 	return missing, nil
 }
 
-// connectRight is what it takes to give our roles CONNECT on a database.
-func connectRight(database, me string) Missing {
-	return Missing{
-		Right:     "CONNECT WITH GRANT OPTION on database " + database,
-		Statement: "GRANT CONNECT ON DATABASE " + pgx.Identifier{database}.Sanitize() + " TO " + me + " WITH GRANT OPTION;",
+// missingConnects are the databases, each once, that are not there or that the administrator cannot let our roles into.
+func (i *installer) missingConnects(ctx context.Context, me string) ([]Missing, error) {
+	databases := []string{i.server.Home}
+	for _, t := range i.targets {
+		databases = append(databases, t.Database)
 	}
+	slices.Sort(databases)
+	var missing []Missing
+	for _, database := range slices.Compact(databases) {
+		name := pgx.Identifier{database}.Sanitize()
+		var grantable bool
+		err := i.tx.QueryRow(ctx, `
+			SELECT has_database_privilege(oid, 'CONNECT WITH GRANT OPTION') FROM pg_database WHERE datname = $1`, database).Scan(&grantable)
+		switch {
+		case errors.Is(err, pgx.ErrNoRows):
+			missing = append(missing, Missing{"database " + database + ", which a target names", "CREATE DATABASE " + name + ";"})
+		case err != nil:
+			return nil, fmt.Errorf("read rights on database %s: %w", database, err)
+		case !grantable:
+			missing = append(missing, Missing{
+				"CONNECT WITH GRANT OPTION on database " + database, "GRANT CONNECT ON DATABASE " + name + " TO " + me + " WITH GRANT OPTION;",
+			})
+		}
+	}
+	return missing, nil
+}
+
+// foreignRoles lists the roles of the installation that another administrator made and this one may not alter.
+func (i *installer) foreignRoles(ctx context.Context) (string, error) {
+	var list string
+	err := i.tx.QueryRow(ctx, `
+		SELECT coalesce(string_agg(quote_ident(rolname), ', ' ORDER BY rolname), '') FROM pg_roles
+		WHERE shobj_description(oid, 'pg_authid') LIKE 'dbsts:' || $1 || ':%' AND rolname !~ '^dbsts_[a-z2-7]{26}$'
+		  AND NOT pg_has_role(oid, 'MEMBER WITH ADMIN OPTION')`, i.facts.installation).Scan(&list)
+	if err != nil {
+		return "", fmt.Errorf("read rights on the installation's roles: %w", err)
+	}
+	return list, nil
 }

@@ -20,6 +20,7 @@ const (
 type outcome struct {
 	Outcome string `json:"outcome"`
 	Reason  string `json:"reason"`
+	Cause   string `json:"cause"` // of being stuck
 }
 
 // Policy implements engine.Minter.
@@ -143,7 +144,7 @@ func (e *Engine) Drop(ctx context.Context, ids []string) error {
 	if err := e.call(ctx, "drop", &document{IDs: ids}, &answer); err != nil {
 		return fmt.Errorf("drop: %w", err)
 	}
-	return nil
+	return answer.stuck()
 }
 
 // Postpone implements engine.Ender.
@@ -166,7 +167,7 @@ func (e *Engine) Reconcile(ctx context.Context) (engine.Findings, error) {
 
 func (o outcome) stuck() error {
 	if o.Outcome == "stuck" {
-		return &engine.StuckError{Cause: "locked"}
+		return &engine.StuckError{Cause: o.Cause}
 	}
 	return nil
 }
@@ -186,7 +187,7 @@ type document struct {
 	SecretHash string            `json:"secret_hash,omitempty"`
 	Seen       []engine.Stranger `json:"seen,omitempty"`
 	N          int               `json:"n,omitempty"`
-	Seconds    int               `json:"seconds,omitempty"`
+	Seconds    int               `json:"seconds"` // always told: without it a lease is as long as it may be
 	Cause      string            `json:"cause,omitempty"`
 }
 

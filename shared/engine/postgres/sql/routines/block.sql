@@ -1,26 +1,29 @@
 -- block makes new logins impossible. It commits before anything is killed: a login that could still come in would come in.
--- Takes {"server", "ids"}. Answers {"outcome": "done"}, or {"outcome": "stuck"} when the row of a login is locked by
--- somebody (the login's own idle transaction, for one): then none is blocked, and a single id has been stripped instead,
--- so that the kill which follows leaves nothing that could act.
+-- Takes {"server", "ids"}. Answers {"outcome": "done"}, or {"outcome": "stuck", "cause"} when a login cannot be blocked:
+-- then none is, and a single id has been stripped instead, so that the kill which follows leaves nothing that could act.
+-- Causes: "locked", its row is locked by somebody (its own idle transaction, for one); "rights", its creator is not ours.
 CREATE OR REPLACE FUNCTION dbsts.block(doc jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
-    ids constant text[] := ARRAY(SELECT jsonb_array_elements_text(doc->'ids'));
+    ids   constant text[] := ARRAY(SELECT jsonb_array_elements_text(doc->'ids'));
+    cause text;
 BEGIN
     PERFORM dbsts.placed(doc);
-    IF dbsts.block_logins(ids) THEN
+    cause := dbsts.block_logins(ids);
+    IF cause IS NULL THEN
         RETURN jsonb_build_object('outcome', 'done');
     END IF;
     IF cardinality(ids) = 1 THEN
         PERFORM dbsts.strip_login(ids[1]);
     END IF;
-    RETURN jsonb_build_object('outcome', 'stuck');
+    RETURN jsonb_build_object('outcome', 'stuck', 'cause', cause);
 END
 $$;
 REVOKE ALL ON FUNCTION dbsts.block(jsonb) FROM PUBLIC;
 
--- block_logins blocks all or none of them; false: a row was locked for a second.
-CREATE OR REPLACE FUNCTION dbsts.block_logins(ids text[]) RETURNS boolean
+-- block_logins blocks all or none of them, and says what stands in the way, or null. A login that nobody of ours may alter
+-- (made by hand, or by a dump from before PostgreSQL 16) must not keep the others from being ended.
+CREATE OR REPLACE FUNCTION dbsts.block_logins(ids text[]) RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE
     g dbsts.grants;
@@ -33,9 +36,10 @@ BEGIN
         PERFORM dbsts.as_creator(g.creator, 'block', g.login);
         PERFORM dbsts.record('block', 'done', g, g.cause);
     END LOOP;
-    RETURN true;
-EXCEPTION WHEN lock_not_available THEN
-    RETURN false;
+    RETURN NULL;
+EXCEPTION
+    WHEN lock_not_available THEN RETURN 'locked';
+    WHEN insufficient_privilege THEN RETURN 'rights';
 END
 $$;
 REVOKE ALL ON FUNCTION dbsts.block_logins(text[]) FROM PUBLIC;
@@ -51,8 +55,8 @@ BEGIN
     IF FOUND THEN
         PERFORM dbsts.as_creator(g.creator, 'strip', g.login);
     END IF;
-EXCEPTION WHEN lock_not_available THEN
-    NULL;  -- the next attempt will
+EXCEPTION WHEN lock_not_available OR insufficient_privilege THEN
+    NULL;  -- the next attempt may
 END
 $$;
 REVOKE ALL ON FUNCTION dbsts.strip_login(text) FROM PUBLIC;

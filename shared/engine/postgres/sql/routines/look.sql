@@ -26,6 +26,9 @@ BEGIN
         WHERE a.usesysid = ANY (logins) AND (r.oid IS NULL OR r.rolname ~ '^dbsts_[a-z2-7]{26}$')
            OR a.usesysid IS NOT NULL AND r.oid IS NULL
     LOOP
+        IF s.ghost AND EXISTS (SELECT FROM pg_roles WHERE oid = s.usesysid) THEN
+            CONTINUE;  -- no ghost: the role was made while we looked
+        END IF;
         PERFORM pg_terminate_backend(s.pid);
         IF s.usesysid = ANY (logins) THEN
             sessions := sessions + 1;

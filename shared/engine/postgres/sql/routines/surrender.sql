@@ -3,16 +3,18 @@
 CREATE OR REPLACE FUNCTION dbsts.surrender(doc jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
-    id_ text;
+    id_   text;
+    cause text;
 BEGIN
     PERFORM dbsts.placed(doc);
     id_ := dbsts.possessed(doc);
     PERFORM dbsts.end_grants(ARRAY[id_], 'revoked');
-    IF dbsts.block_logins(ARRAY[id_]) THEN
+    cause := dbsts.block_logins(ARRAY[id_]);
+    IF cause IS NULL THEN
         RETURN jsonb_build_object('outcome', 'done');
     END IF;
     PERFORM dbsts.strip_login(id_);
-    RETURN jsonb_build_object('outcome', 'stuck');
+    RETURN jsonb_build_object('outcome', 'stuck', 'cause', cause);
 END
 $$;
 REVOKE ALL ON FUNCTION dbsts.surrender(jsonb) FROM PUBLIC;

@@ -119,16 +119,27 @@ $$;
 REVOKE ALL ON FUNCTION dbsts.trail() FROM PUBLIC;
 
 -- raise_version runs at commit, behind the gate: no mint in flight has decided on the old policy and commits after us.
+-- The row first, the gate second: whoever waits for another change of policy must not make mints wait with him.
 CREATE OR REPLACE FUNCTION dbsts.raise_version() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
-    LOCK TABLE dbsts.gate IN ACCESS EXCLUSIVE MODE;
     UPDATE dbsts.policy SET version = version + 1, changed_by = session_user, changed_at = clock_timestamp(), changed_in = pg_current_xact_id()
     WHERE changed_in IS DISTINCT FROM pg_current_xact_id();
+    LOCK TABLE dbsts.gate IN ACCESS EXCLUSIVE MODE;
     RETURN NULL;
 END
 $$;
 REVOKE ALL ON FUNCTION dbsts.raise_version() FROM PUBLIC;
+
+-- shut_gate does the same for epochs: once one is committed, no mint that did not see it is still to come.
+CREATE OR REPLACE FUNCTION dbsts.shut_gate() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    LOCK TABLE dbsts.gate IN ACCESS EXCLUSIVE MODE;
+    RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION dbsts.shut_gate() FROM PUBLIC;
 
 DO $triggers$
 DECLARE
@@ -144,6 +155,9 @@ BEGIN
     END LOOP;
     DROP TRIGGER IF EXISTS check_role ON dbsts.roles;
     DROP TRIGGER IF EXISTS check_rule ON dbsts.rules;
+    DROP TRIGGER IF EXISTS shut_gate ON dbsts.epochs;
+    CREATE CONSTRAINT TRIGGER shut_gate AFTER INSERT OR UPDATE ON dbsts.epochs
+        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION dbsts.shut_gate();
     CREATE TRIGGER check_role BEFORE INSERT OR UPDATE ON dbsts.roles FOR EACH ROW EXECUTE FUNCTION dbsts.check_role();
     CREATE TRIGGER check_rule BEFORE INSERT OR UPDATE ON dbsts.rules FOR EACH ROW EXECUTE FUNCTION dbsts.check_rule();
 END
