@@ -58,15 +58,15 @@ func TestKeyServersThatMisbehaveAreGivenUpInTime(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newScene(t)
-			s.p.answer(handler)
+			s.p.Answer(handler)
 			start := time.Now()
 			s.refuses(s.good(), ReasonKeysUnavailable)
 			if took := time.Since(start); took > fetchTimeout+time.Second {
 				t.Errorf("took %v", took)
 			}
 			s.fetched(1)
-			s.p.serve(good)
-			s.clock.advance(coldPause)
+			s.p.Serve(good)
+			s.clock.Advance(coldPause)
 			s.accepts(s.good()) // nothing is poisoned
 		})
 	}
@@ -80,7 +80,7 @@ func TestKeyServersThatMisbehaveAreGivenUpInTime(t *testing.T) {
 func TestAnEndlessKeySetIsNotReadToTheEnd(t *testing.T) {
 	s := newScene(t)
 	chunk := bytes.Repeat([]byte(" "), 1<<20)
-	s.p.answer(func(w http.ResponseWriter, _ *http.Request) {
+	s.p.Answer(func(w http.ResponseWriter, _ *http.Request) {
 		for range 64 {
 			if _, err := w.Write(chunk); err != nil {
 				return
@@ -99,21 +99,21 @@ func TestAnEndlessKeySetIsNotReadToTheEnd(t *testing.T) {
 func TestAKeyServerMustProveItself(t *testing.T) {
 	clock := newClock()
 	p := newProvider(t, setOf(jwkOf("r", rsaKey().Public(), nil)))
-	raw := token("RS256", "r", rsaKey(), goodClaims(clock.now()))
+	raw := token("RS256", "r", rsaKey(), goodClaims(clock.Now()))
 
-	stranger := p.issuer()
+	stranger := p.Issuer()
 	stranger.CAFile = "" // the system's roots do not know the test's server
-	refuses(t, newVerifier(t, clock.now, stranger), raw, ReasonKeysUnavailable)
+	refuses(t, newVerifier(t, clock.Now, stranger), raw, ReasonKeysUnavailable)
 
-	misnamed := p.issuer()
+	misnamed := p.Issuer()
 	misnamed.JWKSURI = strings.Replace(p.URL, "127.0.0.1", "localhost", 1)
-	refuses(t, newVerifier(t, clock.now, misnamed), raw, ReasonKeysUnavailable)
+	refuses(t, newVerifier(t, clock.Now, misnamed), raw, ReasonKeysUnavailable)
 
 	ancient := &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11} // #nosec G402 -- the attack
 	old := newProviderWith(t, setOf(jwkOf("r", rsaKey().Public(), nil)), ancient)
-	refuses(t, newVerifier(t, clock.now, old.issuer()), raw, ReasonKeysUnavailable)
+	refuses(t, newVerifier(t, clock.Now, old.Issuer()), raw, ReasonKeysUnavailable)
 
-	if n := p.fetches.Load() + old.fetches.Load(); n != 0 {
+	if n := p.Fetches.Load() + old.Fetches.Load(); n != 0 {
 		t.Errorf("%d requests were sent", n)
 	}
 }
@@ -121,13 +121,13 @@ func TestAKeyServerMustProveItself(t *testing.T) {
 func TestAPublicIssuerIsNotFetchedFromAPrivateAddress(t *testing.T) {
 	clock := newClock()
 	p := newProvider(t, setOf(jwkOf("r", rsaKey().Public(), nil)))
-	issuer := p.issuer()
+	issuer := p.Issuer()
 	issuer.Private = false
-	v := newVerifier(t, clock.now, issuer)
-	_, err := v.Verify(context.Background(), token("RS256", "r", rsaKey(), goodClaims(clock.now())), IDToken)
+	v := newVerifier(t, clock.Now, issuer)
+	_, err := v.Verify(context.Background(), token("RS256", "r", rsaKey(), goodClaims(clock.Now())), IDToken)
 	var refusal *Error
-	if !errors.As(err, &refusal) || !errors.Is(refusal.Cause, errNotPublic) || p.fetches.Load() != 0 {
-		t.Errorf("got %v after %d fetches, want none and %v", err, p.fetches.Load(), errNotPublic)
+	if !errors.As(err, &refusal) || !errors.Is(refusal.Cause, errNotPublic) || p.Fetches.Load() != 0 {
+		t.Errorf("got %v after %d fetches, want none and %v", err, p.Fetches.Load(), errNotPublic)
 	}
 }
 
@@ -167,15 +167,15 @@ func TestFreshnessFollowsTheIssuerWithinBounds(t *testing.T) {
 func TestTheIssuersMaxAgeIsHeeded(t *testing.T) {
 	s := newScene(t)
 	keySet := setOf(jwkOf("r", rsaKey().Public(), nil))
-	s.p.answer(func(w http.ResponseWriter, _ *http.Request) {
+	s.p.Answer(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Cache-Control", "public, max-age=1800")
 		_, _ = w.Write([]byte(keySet))
 	})
 	s.accepts(s.good())
-	s.clock.advance(30*time.Minute - time.Second)
+	s.clock.Advance(30*time.Minute - time.Second)
 	s.accepts(s.good())
 	s.fetched(1)
-	s.clock.advance(time.Second)
+	s.clock.Advance(time.Second)
 	s.accepts(s.good())
 	s.fetched(2)
 }

@@ -13,8 +13,8 @@ import (
 func FuzzMutatedTokens(f *testing.F) {
 	clock := newClock()
 	issuer := staticIssuer(setOf(jwkOf("e", p256Key().Public(), nil)))
-	v := newVerifier(f, clock.now, issuer)
-	good := token("ES256", "e", p256Key(), goodClaims(clock.now()))
+	v := newVerifier(f, clock.Now, issuer)
+	good := token("ES256", "e", p256Key(), goodClaims(clock.Now()))
 	if _, err := v.Verify(context.Background(), good, IDToken); err != nil {
 		f.Fatal(err)
 	}

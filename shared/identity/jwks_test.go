@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	jose "github.com/go-jose/go-jose/v4"
+
+	"dbsts/shared/identity/identitytest"
 )
 
 // usableOf gives the kids that can verify something, in order.
@@ -139,10 +141,10 @@ func TestPS256TakesOneSaltLengthOnly(t *testing.T) {
 	clock := newClock()
 	issuer := staticIssuer(setOf(jwkOf("r", rsaKey().Public(), nil)))
 	issuer.Algorithms = []string{"PS256"}
-	v := newVerifier(t, clock.now, issuer)
-	input := encode(`{"alg":"PS256"}`) + "." + encode(goodClaims(clock.now()).json())
-	for salt, fine := range map[int]bool{0: false, 20: false, 32: true, 64: false} {
-		raw := input + "." + encode(string(signPSS(input, salt)))
+	v := newVerifier(t, clock.Now, issuer)
+	input := encode(`{"alg":"PS256"}`) + "." + encode(goodClaims(clock.Now()).JSON())
+	for salt, fine := range map[int]bool{rsa.PSSSaltLengthAuto: false, 20: false, 32: true, 64: false} {
+		raw := input + "." + encode(string(identitytest.SignPSS(rsaKey(), input, salt)))
 		if fine {
 			accepts(t, v, raw, IDToken)
 		} else {

@@ -21,19 +21,19 @@ func TestGoodTokensOfEveryAlgorithmAreAccepted(t *testing.T) {
 		jwkOf("r", rsaKey().Public(), nil), jwkOf("e", p256Key().Public(), nil),
 		jwkOf("e3", p384Key().Public(), nil), jwkOf("ed", edKey().Public(), nil),
 	))
-	issuer := p.issuer()
+	issuer := p.Issuer()
 	issuer.Algorithms = Algorithms()
-	v := newVerifier(t, clock.now, issuer)
+	v := newVerifier(t, clock.Now, issuer)
 	for _, c := range []struct {
 		alg, kid string
 		key      any
 	}{{"RS256", "r", rsaKey()}, {"PS256", "r", rsaKey()}, {"ES256", "e", p256Key()}, {"ES384", "e3", p384Key()}, {"EdDSA", "ed", edKey()}} {
 		t.Run(c.alg, func(t *testing.T) {
-			claims := goodClaims(clock.now()).with("sid", "session-7").with("groups", []string{"a", "b"}).with("n", json.RawMessage("9007199254740993"))
+			claims := goodClaims(clock.Now()).With("sid", "session-7").With("groups", []string{"a", "b"}).With("n", json.RawMessage("9007199254740993"))
 			got := accepts(t, v, token(c.alg, c.kid, c.key, claims), IDToken)
 			want := Token{
 				Issuer: ourIssuer, Subject: "alice", Identity: "alice", SID: "session-7", Key: "jti:token-1",
-				IssuedAt: clock.now().Add(-10 * time.Second), Expires: clock.now().Add(5 * time.Minute), Claims: got.Claims,
+				IssuedAt: clock.Now().Add(-10 * time.Second), Expires: clock.Now().Add(5 * time.Minute), Claims: got.Claims,
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)
@@ -43,7 +43,7 @@ func TestGoodTokensOfEveryAlgorithmAreAccepted(t *testing.T) {
 			}
 		})
 	}
-	if n := p.fetches.Load(); n != 1 {
+	if n := p.Fetches.Load(); n != 1 {
 		t.Errorf("%d fetches, want 1", n)
 	}
 }
@@ -55,7 +55,7 @@ func static(t *testing.T, clock *clock, bend func(*config.Issuer)) *Verifier {
 	if bend != nil {
 		bend(&issuer)
 	}
-	return newVerifier(t, clock.now, issuer)
+	return newVerifier(t, clock.Now, issuer)
 }
 
 func staticIssuer(keySet string) config.Issuer {
@@ -68,7 +68,7 @@ func staticIssuer(keySet string) config.Issuer {
 func TestHeadersThatAreAccepted(t *testing.T) {
 	clock := newClock()
 	v := static(t, clock, func(i *config.Issuer) { i.AccessTokens = true })
-	claims := goodClaims(clock.now()).with("client_id", "app").json()
+	claims := goodClaims(clock.Now()).With("client_id", "app").JSON()
 	for _, c := range []struct {
 		header string
 		kind   Kind
@@ -86,30 +86,30 @@ func TestHeadersThatAreAccepted(t *testing.T) {
 
 func TestClaimsThatAreAccepted(t *testing.T) {
 	clock := newClock()
-	now := clock.now()
+	now := clock.Now()
 	v := static(t, clock, func(i *config.Issuer) {
 		i.ExtraAudiences = []string{"userinfo"}
 		i.AuthorizedParties = []string{"spa"}
 	})
 	good := goodClaims(now)
 	for name, claims := range map[string]object{
-		"audience in an array":            good.with("aud", []string{ourAudience}),
-		"listed stranger and party":       good.with("aud", []string{"userinfo", ourAudience}).with("azp", "spa"),
-		"party beside one audience":       good.with("azp", "spa"),
-		"expired 29 s ago":                good.with("exp", now.Add(-29*time.Second).Unix()),
-		"issued 60 s ahead":               good.with("iat", now.Add(60*time.Second).Unix()),
-		"nbf 60 s ahead":                  good.with("nbf", now.Add(60*time.Second).Unix()),
-		"an hour old":                     good.with("iat", now.Add(-time.Hour).Unix()),
-		"lives a day":                     good.with("exp", now.Add(24*time.Hour-10*time.Second).Unix()),
-		"fractions of a second":           good.with("iat", json.Number(fmt.Sprintf("%d.75", now.Unix()-10))),
-		"no jti":                          good.without("jti"),
-		"ID by Keycloak":                  good.with("typ", "ID"),
-		"ID by Cognito":                   good.with("token_use", "id"),
-		"members that we do not know":     good.with("Email", "A@b").with("vot", object{"a": []any{nil, true, 1.5}}),
-		"another member in another case":  good.with("GROUPS", "x").with("groups", "y"),
-		"a subject of 255 bytes":          good.with("sub", strings.Repeat("x", 255)),
-		"a subject beyond ASCII":          good.with("sub", "zoë|名前"),
-		"a claim name in many characters": good.with("https://example.com/claims/groups", []string{"x"}),
+		"audience in an array":            good.With("aud", []string{ourAudience}),
+		"listed stranger and party":       good.With("aud", []string{"userinfo", ourAudience}).With("azp", "spa"),
+		"party beside one audience":       good.With("azp", "spa"),
+		"expired 29 s ago":                good.With("exp", now.Add(-29*time.Second).Unix()),
+		"issued 60 s ahead":               good.With("iat", now.Add(60*time.Second).Unix()),
+		"nbf 60 s ahead":                  good.With("nbf", now.Add(60*time.Second).Unix()),
+		"an hour old":                     good.With("iat", now.Add(-time.Hour).Unix()),
+		"lives a day":                     good.With("exp", now.Add(24*time.Hour-10*time.Second).Unix()),
+		"fractions of a second":           good.With("iat", json.Number(fmt.Sprintf("%d.75", now.Unix()-10))),
+		"no jti":                          good.Without("jti"),
+		"ID by Keycloak":                  good.With("typ", "ID"),
+		"ID by Cognito":                   good.With("token_use", "id"),
+		"members that we do not know":     good.With("Email", "A@b").With("vot", object{"a": []any{nil, true, 1.5}}),
+		"another member in another case":  good.With("GROUPS", "x").With("groups", "y"),
+		"a subject of 255 bytes":          good.With("sub", strings.Repeat("x", 255)),
+		"a subject beyond ASCII":          good.With("sub", "zoë|名前"),
+		"a claim name in many characters": good.With("https://example.com/claims/groups", []string{"x"}),
 	} {
 		t.Run(name, func(t *testing.T) { accepts(t, v, token("RS256", "r", rsaKey(), claims), IDToken) })
 	}
@@ -117,10 +117,10 @@ func TestClaimsThatAreAccepted(t *testing.T) {
 
 func TestTheIdentityIsTheConfiguredClaim(t *testing.T) {
 	clock := newClock()
-	claims := goodClaims(clock.now()).with("oid", "5d").with("repository_id", 9007199254740993).with("https://x.example/id", "url").
-		with("kubernetes.io", object{"serviceaccount": object{"uid": "u-1"}}).with("blank", " ").with("empty", "").with("nul", nil).
-		with("half", 1.5).with("big", json.Number("1e3")).with("flag", true).with("list", []string{"a"}).with("bidi", "a\u202eb").
-		with("outer", " a").with("long", strings.Repeat("x", 256)).with("damaged", json.RawMessage(`"\ud800"`)).with("line", "a\nb")
+	claims := goodClaims(clock.Now()).With("oid", "5d").With("repository_id", 9007199254740993).With("https://x.example/id", "url").
+		With("kubernetes.io", object{"serviceaccount": object{"uid": "u-1"}}).With("blank", " ").With("empty", "").With("nul", nil).
+		With("half", 1.5).With("big", json.Number("1e3")).With("flag", true).With("list", []string{"a"}).With("bidi", "a\u202eb").
+		With("outer", " a").With("long", strings.Repeat("x", 256)).With("damaged", json.RawMessage(`"\ud800"`)).With("line", "a\nb")
 	for claim, want := range map[string]string{
 		"oid": "5d", "repository_id": "9007199254740993", "https://x.example/id": "url", "/kubernetes.io/serviceaccount/uid": "u-1",
 		"/list/0": "a", "blank": "", "empty": "", "nul": "", "half": "", "big": "", "flag": "", "list": "", "bidi": "", "outer": "",
@@ -141,11 +141,11 @@ func TestTheIdentityIsTheConfiguredClaim(t *testing.T) {
 func TestTheKeyNamesTheContentOfAToken(t *testing.T) {
 	clock := newClock()
 	issuer := staticIssuer(setOf(jwkOf("e", p256Key().Public(), nil)))
-	v := newVerifier(t, clock.now, issuer)
-	claims := goodClaims(clock.now()).without("jti")
+	v := newVerifier(t, clock.Now, issuer)
+	claims := goodClaims(clock.Now()).Without("jti")
 	one := accepts(t, v, token("ES256", "e", p256Key(), claims), IDToken).Key
 	again := accepts(t, v, token("ES256", "e", p256Key(), claims), IDToken).Key // another signature of the same payload
-	long := accepts(t, v, token("ES256", "e", p256Key(), claims.with("jti", strings.Repeat("j", 256))), IDToken).Key
+	long := accepts(t, v, token("ES256", "e", p256Key(), claims.With("jti", strings.Repeat("j", 256))), IDToken).Key
 	if one != again || one == long || !strings.HasPrefix(one, "sha256:") || !strings.HasPrefix(long, "sha256:") || len(one) != 71 {
 		t.Errorf("keys %q, %q, %q", one, again, long)
 	}
@@ -154,14 +154,14 @@ func TestTheKeyNamesTheContentOfAToken(t *testing.T) {
 func TestLeftOutClaimsAreReported(t *testing.T) {
 	clock := newClock()
 	v := static(t, clock, nil)
-	good := goodClaims(clock.now())
-	entra := good.with("_claim_names", object{"groups": "src1"}).with("_claim_sources", object{"src1": object{"endpoint": "https://127.0.0.1:1/x"}})
+	good := goodClaims(clock.Now())
+	entra := good.With("_claim_names", object{"groups": "src1"}).With("_claim_sources", object{"src1": object{"endpoint": "https://127.0.0.1:1/x"}})
 	for _, c := range []struct {
 		claims object
 		want   bool
-	}{{good, false}, {entra, true}, {good.with("hasgroups", true), true}, {good.with("hasgroups", "true"), true}} {
+	}{{good, false}, {entra, true}, {good.With("hasgroups", true), true}, {good.With("hasgroups", "true"), true}} {
 		if got := accepts(t, v, token("RS256", "r", rsaKey(), c.claims), IDToken); got.Overage != c.want {
-			t.Errorf("%s: overage %v, want %v", c.claims.json(), got.Overage, c.want)
+			t.Errorf("%s: overage %v, want %v", c.claims.JSON(), got.Overage, c.want)
 		}
 	}
 }
@@ -212,9 +212,9 @@ func TestTwoIssuersDoNotShareKeysOfTheSameName(t *testing.T) {
 	clock := newClock()
 	ours := newProvider(t, setOf(jwkOf("k", rsaKey().Public(), nil)))
 	theirs := newProvider(t, setOf(jwkOf("k", foreignRSA().Public(), nil)))
-	other := theirs.issuer()
+	other := theirs.Issuer()
 	other.Issuer = "https://other.example"
-	v := newVerifier(t, clock.now, ours.issuer(), other)
+	v := newVerifier(t, clock.Now, ours.Issuer(), other)
 	if err := v.Warm(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -228,14 +228,14 @@ func TestTwoIssuersDoNotShareKeysOfTheSameName(t *testing.T) {
 		{ourIssuer, foreignRSA(), ReasonSignatureInvalid},
 		{other.Issuer, rsaKey(), ReasonSignatureInvalid},
 	} {
-		raw := token("RS256", "k", c.key, goodClaims(clock.now()).with("iss", c.iss))
+		raw := token("RS256", "k", c.key, goodClaims(clock.Now()).With("iss", c.iss))
 		if c.reason == "" {
 			accepts(t, v, raw, JWT)
 		} else {
 			refuses(t, v, raw, c.reason)
 		}
 	}
-	if n := ours.fetches.Load() + theirs.fetches.Load(); n != 2 {
+	if n := ours.Fetches.Load() + theirs.Fetches.Load(); n != 2 {
 		t.Errorf("%d fetches, want one for each issuer", n)
 	}
 }
