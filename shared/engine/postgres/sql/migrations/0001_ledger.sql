@@ -92,6 +92,7 @@ CREATE TABLE dbsts.rules (
     changed_by     text        NOT NULL DEFAULT session_user,
     changed_at     timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+CREATE INDEX rules_timed ON dbsts.rules (valid_from, valid_until) WHERE valid_from IS NOT NULL OR valid_until IS NOT NULL;
 COMMENT ON TABLE  dbsts.rules IS 'Who may have what: issuer and conditions on claims give roles. Deny wins. Older versions are in dbsts.audit.';
 COMMENT ON COLUMN dbsts.rules.issuer        IS 'exact iss claim';
 COMMENT ON COLUMN dbsts.rules.match         IS 'conditions, all of which must hold: [{"claim": "groups", "op": "has", "value": "analysts"}, …]; see docs/rules.md';
