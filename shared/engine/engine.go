@@ -22,6 +22,8 @@ var (
 	ErrStalePolicy = errors.New("policy is stale")
 	// ErrRefused: the database's own ceiling said no, after the decision said yes. Always wrapped in a *RefusedError.
 	ErrRefused = errors.New("refused by the database")
+	// ErrLimited: more refusals of this issuer's tokens than go on record in one minute; this one did not.
+	ErrLimited = errors.New("too many refusals to record")
 	// ErrUnknownGrant: no grant has that id and that secret.
 	ErrUnknownGrant = errors.New("unknown grant")
 	// ErrMisplaced: the server is not the one it was installed on (a clone, a restored snapshot, a wrong address).
@@ -164,7 +166,7 @@ type Minter interface {
 	// Mint makes login, memberships, grant and audit rows in one step, or none of them. Calling it again with the same
 	// id and secret answers the same credential, so a lost answer may be retried. Two concurrent calls with one id make one login.
 	Mint(ctx context.Context, m Mint) (Credential, error)
-	// Refuse records a denial. Not idempotent: each call is one row.
+	// Refuse records a denial. Not idempotent: each call is one row, up to a limit per issuer and minute (ErrLimited).
 	Refuse(ctx context.Context, r Refusal) error
 	Close()
 }

@@ -1,6 +1,7 @@
 package enginetest
 
 import (
+	"errors"
 	"time"
 
 	"dbsts/shared/engine"
@@ -166,4 +167,28 @@ func quotas(s *scene) {
 	s.refused("quota_rate_issuer", s.wish(role))
 	limit(Limits{LivePerTarget: 1})
 	s.refused("quota_live_target", s.wish(role))
+}
+
+// refusalsLimited sends three times what may go on record in a minute; a minute may end meanwhile, so there are up to two.
+func refusalsLimited(s *scene) {
+	const limit, sent = 3, 12
+	defer func() { s.must("reset limits", s.Limit(s.ctx(), Limits{})) }()
+	s.must("limit", s.Limit(s.ctx(), Limits{RefusalsPerIssuer: limit}))
+	who := s.wish(s.role("inherit", Read)).Subject
+	who.Issuer = "https://flood.test/" + s.name
+	left := 0
+	for range sent {
+		err := s.Minter().Refuse(s.ctx(), engine.Refusal{Subject: who, Target: "shop", Reason: "no_rule"})
+		if errors.Is(err, engine.ErrLimited) {
+			left++
+			continue
+		}
+		s.must("refuse", err)
+	}
+	recorded := s.events(s.identity)
+	if left == 0 || left+len(recorded) != sent || len(recorded) > 2*(limit+1) || recorded[limit].Outcome != "limited" && left > sent/2 {
+		s.t.Errorf("%d refusals were left out, on record are %v", left, recorded)
+	}
+	who.Issuer = "https://quiet.test/" + s.name
+	s.must("refuse for another issuer", s.Minter().Refuse(s.ctx(), engine.Refusal{Subject: who, Target: "shop", Reason: "no_rule"}))
 }

@@ -131,6 +131,7 @@ type Limits struct {
 	MintsPerIdentityMinute int
 	MintsPerIssuerMinute   int
 	LivePerTarget          int
+	RefusalsPerIssuer      int // that go on record in one minute
 	Frozen                 bool
 }
 

@@ -133,8 +133,9 @@ func (s *server) Spoil(ctx context.Context, role string, how enginetest.Flaw) er
 func (s *server) Limit(ctx context.Context, l enginetest.Limits) error {
 	return s.exec(ctx, `
 		UPDATE dbsts.policy SET live_per_identity = nullif($1::int, 0), mints_per_identity_minute = nullif($2::int, 0),
-			mints_per_issuer_minute = nullif($3::int, 0), live_per_target = nullif($4::int, 0), frozen = $5`,
-		l.LivePerIdentity, l.MintsPerIdentityMinute, l.MintsPerIssuerMinute, l.LivePerTarget, l.Frozen)
+			mints_per_issuer_minute = nullif($3::int, 0), live_per_target = nullif($4::int, 0), frozen = $5,
+			refusals_per_issuer_minute = nullif($6::int, 0)`,
+		l.LivePerIdentity, l.MintsPerIdentityMinute, l.MintsPerIssuerMinute, l.LivePerTarget, l.Frozen, l.RefusalsPerIssuer)
 }
 
 func (s *server) SetEpoch(ctx context.Context, e enginetest.Epoch) error {

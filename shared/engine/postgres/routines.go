@@ -84,10 +84,14 @@ func (e *Engine) Refuse(ctx context.Context, r engine.Refusal) error {
 	if err := e.call(ctx, "refuse", &doc, &answer); err != nil {
 		return fmt.Errorf("record refusal: %w", err)
 	}
-	if answer.Outcome == "stale" {
+	switch answer.Outcome {
+	case "stale":
 		return engine.ErrStalePolicy
+	case "limited":
+		return engine.ErrLimited
+	default:
+		return nil
 	}
-	return nil
 }
 
 // Surrender implements engine.Revoker.

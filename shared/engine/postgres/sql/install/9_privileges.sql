@@ -21,7 +21,7 @@ GRANT SELECT ON dbsts.policy, dbsts.targets, dbsts.roles, dbsts.rules TO dbsts_p
 GRANT INSERT (id, enabled, effect, issuer, target, match, roles, default_roles, max_ttl, identity, expose, note, valid_from, valid_until),
       UPDATE (enabled, effect, issuer, target, match, roles, default_roles, max_ttl, identity, expose, note, valid_from, valid_until),
       DELETE ON dbsts.rules TO dbsts_policy;
-GRANT UPDATE (frozen, live_per_identity, mints_per_identity_minute, mints_per_issuer_minute, live_per_target) ON dbsts.policy TO dbsts_policy;
+GRANT UPDATE (frozen, live_per_identity, mints_per_identity_minute, mints_per_issuer_minute, live_per_target, refusals_per_issuer_minute) ON dbsts.policy TO dbsts_policy;
 
 GRANT INSERT (target, role, activation, max_ttl, connection_limit, enabled, note),
       UPDATE (activation, max_ttl, connection_limit, enabled, note),

@@ -27,6 +27,7 @@ CREATE TABLE dbsts.policy (
     mints_per_identity_minute   integer     DEFAULT 60   CHECK (mints_per_identity_minute > 0),
     mints_per_issuer_minute     integer     CHECK (mints_per_issuer_minute > 0),
     live_per_target             integer     CHECK (live_per_target > 0),
+    refusals_per_issuer_minute  integer     DEFAULT 300  CHECK (refusals_per_issuer_minute > 0),
     changed_by                  text        NOT NULL DEFAULT session_user,
     changed_at                  timestamptz NOT NULL DEFAULT clock_timestamp(),
     changed_in                  xid8
@@ -39,6 +40,7 @@ COMMENT ON COLUMN dbsts.policy.live_per_identity         IS 'live grants that on
 COMMENT ON COLUMN dbsts.policy.mints_per_identity_minute IS 'grants that one identity may get in any 60 seconds; null: no limit';
 COMMENT ON COLUMN dbsts.policy.mints_per_issuer_minute   IS 'grants that one issuer may get in any 60 seconds; null: no limit; each mint then reads up to that many index entries';
 COMMENT ON COLUMN dbsts.policy.live_per_target           IS 'live grants of one target; null: no limit; each mint then reads up to that many index entries';
+COMMENT ON COLUMN dbsts.policy.refusals_per_issuer_minute IS 'refusals of one issuer''s tokens that go on record in one minute, so that nobody with a valid token fills the trail; the first one too many is marked as limited; null: no limit';
 COMMENT ON COLUMN dbsts.policy.changed_in   IS 'transaction that made this version, so that it raises the version once';
 
 CREATE TABLE dbsts.gate (one boolean PRIMARY KEY);
@@ -175,6 +177,14 @@ CREATE TABLE dbsts.epochs (
 COMMENT ON TABLE  dbsts.epochs IS 'Tokens issued at or before not_before are refused, and grants made with them are ended.';
 COMMENT ON COLUMN dbsts.epochs.issuer IS 'exact iss claim, or * for all issuers';
 COMMENT ON COLUMN dbsts.epochs.value  IS 'the sub or sid claim; * where kind is *';
+
+CREATE TABLE dbsts.refusals (
+    issuer  text        NOT NULL,
+    minute  timestamptz NOT NULL,
+    n       integer     NOT NULL,
+    PRIMARY KEY (issuer, minute)
+);
+COMMENT ON TABLE dbsts.refusals IS 'How many refusals each issuer''s tokens had in the last minutes.';
 
 CREATE TABLE dbsts.replays (
     issuer      text        NOT NULL,

@@ -44,6 +44,22 @@ END
 $$;
 REVOKE ALL ON FUNCTION dbsts.record(text, text, dbsts.grants, text, jsonb) FROM PUBLIC;
 
+-- refusal counts one refusal of an issuer's tokens and says how it goes on record: as refused; as limited, the first one too
+-- many in this minute; or null, not at all.
+CREATE OR REPLACE FUNCTION dbsts.refusal(of text) RETURNS text
+LANGUAGE plpgsql AS $$
+DECLARE
+    most  int;
+    n_    int;
+BEGIN
+    SELECT refusals_per_issuer_minute INTO most FROM dbsts.policy;
+    INSERT INTO dbsts.refusals AS r VALUES (coalesce(left(of, 500), ''), date_trunc('minute', clock_timestamp()), 1)
+    ON CONFLICT (issuer, minute) DO UPDATE SET n = r.n + 1 RETURNING r.n INTO n_;
+    RETURN CASE WHEN n_ > most + 1 THEN NULL WHEN n_ > most THEN 'limited' ELSE 'refused' END;
+END
+$$;
+REVOKE ALL ON FUNCTION dbsts.refusal(text) FROM PUBLIC;
+
 -- moved tells whether rules or catalogue changed since the caller read them: another version, or a rule whose time has
 -- come or gone since then.
 CREATE OR REPLACE FUNCTION dbsts.moved(doc jsonb) RETURNS boolean

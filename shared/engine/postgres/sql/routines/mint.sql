@@ -10,6 +10,7 @@ DECLARE
     home      dbsts.home;
     wish      dbsts.grants;
     broken    text;
+    outcome_  text;
 BEGIN
     home := dbsts.placed(doc);
     LOCK TABLE dbsts.gate IN ACCESS SHARE MODE;  -- from here to commit no policy and no epoch changes
@@ -32,8 +33,10 @@ BEGIN
         IF NOT FOUND THEN broken := 'replayed'; END IF;
     END IF;
     IF broken IS NOT NULL THEN
-        wish.database := NULL;
-        PERFORM dbsts.record('mint', 'refused', wish, broken, jsonb_strip_nulls(jsonb_build_object('stated', wish.reason)));
+        outcome_ := dbsts.refusal(wish.issuer);
+        IF outcome_ IS NOT NULL THEN
+            PERFORM dbsts.record('mint', outcome_, wish, broken, jsonb_strip_nulls(jsonb_build_object('stated', wish.reason)));
+        END IF;
         RETURN jsonb_build_object('outcome', 'refused', 'reason', broken);
     END IF;
 

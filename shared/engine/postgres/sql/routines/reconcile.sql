@@ -15,6 +15,7 @@ DECLARE
 BEGIN
     home := dbsts.placed(doc);
     DELETE FROM dbsts.replays WHERE expires_at < now_;
+    DELETE FROM dbsts.refusals WHERE minute < now_ - interval '5 minutes';
 
     -- Grants whose token is not newer than an epoch that was set after they were minted.
     overtaken := dbsts.end_grants(ARRAY(

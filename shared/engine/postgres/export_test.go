@@ -1,0 +1,4 @@
+package postgres
+
+// ScramVerifier lets tests send documents of their own.
+var ScramVerifier = scramVerifier
