@@ -12,7 +12,6 @@ import (
 // Bounds of the settings that have some.
 const (
 	minTokenSpan        = time.Minute // shorter than clocks and networks need
-	defaultMaxTokenAge  = time.Hour
 	maxMaxTokenAge      = 24 * time.Hour
 	defaultMaxTokenLife = 24 * time.Hour
 	maxMaxTokenLife     = 7 * 24 * time.Hour
@@ -24,7 +23,6 @@ const (
 )
 
 var (
-	defaultAlgorithms   = []string{"RS256", "ES256"}
 	supportedAlgorithms = []string{"RS256", "PS256", "ES256", "ES384", "EdDSA"}
 
 	// mutableClaims can be changed, or given to somebody else, while access that hangs on them lasts. OpenID Connect
@@ -117,17 +115,18 @@ func (d *document) checkIssuer(at string, is *Issuer) {
 	if d.has(at+".extra_audiences") && !d.has(at+".authorized_parties") {
 		d.report(at+".extra_audiences", "does nothing without authorized_parties: a token with several audiences needs an azp that is listed there")
 	}
-	d.checkAlgorithms(at+".algorithms", &is.Algorithms)
+	preset := d.checkPreset(at, is)
+	d.checkAlgorithms(at+".algorithms", &is.Algorithms, preset.Algorithms)
 	d.checkKeys(at, is)
-	d.checkSpan(at+".max_token_age", &is.MaxTokenAge, defaultMaxTokenAge, maxMaxTokenAge)
+	d.checkSpan(at+".max_token_age", &is.MaxTokenAge, preset.MaxTokenAge, maxMaxTokenAge)
 	d.checkSpan(at+".max_token_life", &is.MaxTokenLife, defaultMaxTokenLife, maxMaxTokenLife)
-	d.oneOf(at+".replay", &is.Replay, "allow", "reject")
-	d.checkIdentity(at+".identity", &is.Identity)
+	d.oneOf(at+".replay", &is.Replay, preset.Replay, "allow", "reject")
+	d.checkIdentity(at+".identity", &is.Identity, preset.Identity)
 }
 
-func (d *document) checkAlgorithms(path string, algorithms *[]string) {
+func (d *document) checkAlgorithms(path string, algorithms *[]string, standard []string) {
 	if !d.has(path) {
-		*algorithms = slices.Clone(defaultAlgorithms)
+		*algorithms = slices.Clone(standard)
 		return
 	}
 	d.distinct(path, *algorithms)
@@ -150,7 +149,7 @@ func (d *document) checkKeys(at string, is *Issuer) {
 	switch uri, set := d.has(at+".jwks_uri"), d.has(at+".jwks"); {
 	case uri && set:
 		d.report(at+".jwks", "stands beside jwks_uri: give one of the two")
-	case !uri && !set:
+	case !uri && !set && is.JWKSURI == "":
 		d.report(at, "needs jwks_uri, or jwks if it cannot be reached")
 	}
 	if is.JWKSURI != "" {
@@ -183,9 +182,9 @@ func plain(span time.Duration) string {
 	return strings.NewReplacer("h0m0s", "h", "m0s", "m").Replace(span.String())
 }
 
-func (d *document) checkIdentity(path string, identity *string) {
+func (d *document) checkIdentity(path string, identity *string, standard string) {
 	if !d.has(path) {
-		*identity = "sub"
+		*identity = standard
 		return
 	}
 	claim := *identity
@@ -230,10 +229,10 @@ func (d *document) distinct(path string, values []string) {
 	}
 }
 
-// oneOf checks a value that is one of few words; the first is the default.
-func (d *document) oneOf(path string, value *string, words ...string) {
+// oneOf checks a value that is one of few words.
+func (d *document) oneOf(path string, value *string, standard string, words ...string) {
 	if !d.has(path) {
-		*value = words[0]
+		*value = standard
 		return
 	}
 	if !slices.Contains(words, *value) {

@@ -28,6 +28,7 @@ func good() config.Config {
 			Identity:     "repository_id",
 		}, {
 			Issuer:            "https://login.example.com/realms/acme/",
+			Preset:            "keycloak",
 			Audiences:         []string{"db-cli", "db-web"},
 			ExtraAudiences:    []string{"account"},
 			Algorithms:        []string{"ES384", "EdDSA"},

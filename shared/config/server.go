@@ -33,7 +33,7 @@ func (d *document) checkServer(at string, s *Server) {
 	if s.Credentials == "iam" {
 		d.report(at+".credentials", "iam is not supported yet; take password")
 	} else {
-		d.oneOf(at+".credentials", &s.Credentials, "password")
+		d.oneOf(at+".credentials", &s.Credentials, "password", "password")
 	}
 	if !d.has(at + ".scram_iterations") {
 		s.SCRAMIterations = minIterations

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"dbsts/shared/config"
 )
 
 const (
@@ -16,15 +18,21 @@ const (
 	lastSecond   = 253402300799     // 9999-12-31T23:59:59Z, the last instant that RFC 3339 can write
 )
 
-// accepts tells whether a token with this header typ may be presented as this kind (RFC 8725 §3.11).
-func (iss *issuer) accepts(kind Kind, typ string) bool {
-	switch kind {
-	case IDToken, JWT:
-		return typ == "" || typ == "jwt"
-	case AccessToken:
-		return iss.AccessTokens && typ == "at+jwt" // RFC 9068 §4
+// form is how a token that is presented as this kind and has this header typ must look; false: there is none such at
+// this issuer (RFC 8725 §3.11).
+func (iss *issuer) form(kind Kind, typ string) (config.Form, bool) {
+	var forms []config.Form
+	switch {
+	case kind == IDToken || kind == JWT:
+		forms = iss.preset.ID
+	case kind == AccessToken && iss.AccessTokens:
+		forms = iss.preset.Access
 	}
-	return false
+	i := slices.IndexFunc(forms, func(f config.Form) bool { return slices.Contains(f.Types, typ) })
+	if i < 0 {
+		return config.Form{}, false
+	}
+	return forms[i], true
 }
 
 // describe fills in what names a token whose signature is good, so that even its refusal can be put on record.
@@ -41,7 +49,7 @@ func (t *Token) describe(p parsed) {
 
 // checkClaims checks what the signature has proven and fills in the rest of t. One of our audiences is there already,
 // and exp is in time.
-func (iss *issuer) checkClaims(t *Token, kind Kind, now time.Time) *Error {
+func (iss *issuer) checkClaims(t *Token, kind Kind, form config.Form, now time.Time) *Error {
 	deny := func(reason string) *Error { return &Error{Reason: reason, Proven: true} }
 	c := t.Claims
 	if t.Subject == "" {
@@ -56,10 +64,10 @@ func (iss *issuer) checkClaims(t *Token, kind Kind, now time.Time) *Error {
 	if _, there := c["cnf"]; there {
 		return deny(ReasonSenderConstrained)
 	}
-	if reason := checkKind(kind, c); reason != "" {
+	if reason := checkKind(kind, form, c); reason != "" {
 		return deny(reason)
 	}
-	if reason := iss.checkAudience(c); reason != "" {
+	if reason := iss.checkAudience(form, c); reason != "" {
 		return deny(reason)
 	}
 	_, names := c["_claim_names"] // OpenID Connect Core §5.6.2
@@ -103,8 +111,8 @@ func (iss *issuer) checkTimes(t *Token, c map[string]any, now time.Time) string 
 
 // checkKind refuses what is no token about a subject, or another kind than announced, and returns a reason or "".
 // Issuers that mark the kind do it in typ (Keycloak: ID, Bearer, Refresh, Offline, Logout …) or in token_use (Cognito:
-// id, access); a mark that we do not know is refused.
-func checkKind(kind Kind, c map[string]any) string {
+// id, access); a mark that we do not know is refused, and so is one that the form asks for and that is not there.
+func checkKind(kind Kind, form config.Form, c map[string]any) string {
 	if _, there := c["events"]; there { // RFC 8417 §2.2; OpenID Connect Back-Channel Logout §2.4
 		return ReasonWrongTokenKind
 	}
@@ -112,37 +120,50 @@ func checkKind(kind Kind, c map[string]any) string {
 	if kind == AccessToken {
 		marks = map[string][]string{"typ": {"bearer", "at+jwt"}, "token_use": {"access"}}
 	}
+	if form.Mark != "" {
+		marks[form.Mark] = []string{form.Says}
+	}
 	for claim, accepted := range marks {
 		mark, there := c[claim]
 		value, _ := mark.(string)
-		if there && !slices.Contains(accepted, strings.ToLower(value)) {
+		if (there || claim == form.Mark) && !slices.Contains(accepted, strings.ToLower(value)) {
 			return ReasonWrongTokenKind
 		}
 	}
-	if kind == AccessToken { // RFC 9068 §2.2; the other required claims are required of every token
-		for _, claim := range []string{"client_id", "jti"} {
-			if value, _ := c[claim].(string); value == "" {
-				return ReasonTokenMalformed
-			}
+	for _, claim := range form.Requires {
+		if value, _ := c[claim].(string); value == "" {
+			return ReasonTokenMalformed
 		}
 	}
 	return ""
 }
 
+// audiences reads aud or, where the form knows a claim for it and there is no aud, that claim. There is false when the
+// token has neither; ok, when what it has is no list of audiences.
+func audiences(form config.Form, c map[string]any) (list []string, there, ok bool) {
+	claim := "aud"
+	if _, has := c[claim]; !has && form.Audience != "" {
+		claim = form.Audience
+	}
+	value, there := c[claim]
+	list, ok = listOf(value)
+	return list, there, ok
+}
+
 // checkAudience refuses strangers beside us in aud, and parties that may not present the token, and returns a reason
 // or "" (OpenID Connect Core §3.1.3.7, points 3 to 5).
-func (iss *issuer) checkAudience(c map[string]any) string {
-	audiences, ok := listOf(c["aud"])
+func (iss *issuer) checkAudience(form config.Form, c map[string]any) string {
+	addressed, _, ok := audiences(form, c)
 	if !ok {
 		return ReasonTokenMalformed
 	}
-	for _, a := range audiences {
+	for _, a := range addressed {
 		if !slices.Contains(iss.Audiences, a) && !slices.Contains(iss.ExtraAudiences, a) {
 			return ReasonAudienceMismatch
 		}
 	}
 	azp, there := c["azp"]
-	if !there && len(audiences) < 2 {
+	if !there && len(addressed) < 2 {
 		return ""
 	}
 	if party, isText := azp.(string); !isText || !slices.Contains(iss.AuthorizedParties, party) {

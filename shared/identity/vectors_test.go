@@ -23,13 +23,14 @@ func withoutClaims(t *testing.T, keySetText string) func(raw string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	iss := &issuer{Issuer: config.Issuer{Algorithms: Algorithms()}, keys: &keySet{keys: set, now: time.Now}}
+	plain, _ := config.PresetOf("")
+	iss := &issuer{Issuer: config.Issuer{Algorithms: Algorithms()}, preset: plain, keys: &keySet{keys: set, now: time.Now}}
 	return func(raw string) string {
 		p, refusal := parseSigned(raw)
 		if refusal != nil {
 			return refusal.Reason
 		}
-		if refusal = iss.checkHeader(p, JWT); refusal != nil {
+		if _, refusal = iss.checkHeader(p, JWT); refusal != nil {
 			return refusal.Reason
 		}
 		step := &signatureStep{keys: iss.keys, parsed: p}

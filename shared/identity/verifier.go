@@ -29,7 +29,8 @@ type Verifier struct {
 // issuer is one configured issuer and its keys. Keys are found by issuer first and kid second, never by kid alone.
 type issuer struct {
 	config.Issuer
-	keys *keySet
+	preset config.Preset
+	keys   *keySet
 }
 
 // New prepares a verifier for issuers whose defaults are filled in. It reads CA files and static key sets; it does not
@@ -46,7 +47,8 @@ func New(issuers []config.Issuer, now func() time.Time) (*Verifier, error) {
 			problems = append(problems, fmt.Errorf("issuer %s: %w", c.Issuer, err))
 			continue
 		}
-		v.issuers[c.Issuer] = &issuer{Issuer: c, keys: keys}
+		preset, _ := config.PresetOf(c.Preset)
+		v.issuers[c.Issuer] = &issuer{Issuer: c, preset: preset, keys: keys}
 	}
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
@@ -69,6 +71,9 @@ func newIssuerKeys(c config.Issuer, now func() time.Time) (*keySet, error) {
 		return nil, errors.New("no identity claim")
 	case (c.JWKS == "") == (c.JWKSURI == ""):
 		return nil, errors.New("exactly one of jwks_uri and jwks is needed")
+	}
+	if _, known := config.PresetOf(c.Preset); !known {
+		return nil, fmt.Errorf("preset %q is not known", c.Preset)
 	}
 	for _, algorithm := range c.Algorithms {
 		if !slices.Contains(Algorithms(), algorithm) {
@@ -121,7 +126,11 @@ func (v *Verifier) Verify(ctx context.Context, raw string, kind Kind) (Token, er
 	// 3. What can be refused for free, so that junk never reaches the key fetcher.
 	now := v.now()
 	t := Token{Issuer: name}
-	audience, refusal := iss.precheck(p, kind, now)
+	form, refusal := iss.checkHeader(p, kind)
+	if refusal != nil {
+		return refuse(t, refusal)
+	}
+	audience, refusal := iss.precheck(p, form, now)
 	if refusal != nil {
 		return refuse(t, refusal)
 	}
@@ -130,7 +139,7 @@ func (v *Verifier) Verify(ctx context.Context, raw string, kind Kind) (Token, er
 	// 5. Every other claim. Where go-oidc stumbled over one, our reason is the more exact.
 	if refusal == nil || refusal.Proven {
 		t.describe(p)
-		if exact := iss.checkClaims(&t, kind, now); exact != nil {
+		if exact := iss.checkClaims(&t, kind, form, now); exact != nil {
 			refusal = exact
 		}
 	}
@@ -146,44 +155,44 @@ func refuse(t Token, refusal *Error) (Token, error) {
 	return Token{}, refusal
 }
 
-// precheck does what needs neither key nor network: kind, algorithm, audience, expiry. What it reads is not yet proven;
-// the signature, checked next, covers it. It returns the audience of ours that the token names.
-func (iss *issuer) precheck(p parsed, kind Kind, now time.Time) (string, *Error) {
-	if refusal := iss.checkHeader(p, kind); refusal != nil {
-		return "", refusal
-	}
+// precheck does what needs neither key nor network: audience, expiry. What it reads is not yet proven; the
+// signature, checked next, covers it. It returns the audience of ours that the token names.
+func (iss *issuer) precheck(p parsed, form config.Form, now time.Time) (string, *Error) {
 	expires, timed := instant(p.claims["exp"])
-	audiences, addressed := listOf(p.claims["aud"])
-	if _, there := p.claims["aud"]; !timed || there && !addressed {
+	addressed, there, ok := audiences(form, p.claims)
+	if !timed || there && !ok {
 		return "", refused(ReasonTokenMalformed)
 	}
-	ours := slices.IndexFunc(audiences, func(a string) bool { return slices.Contains(iss.Audiences, a) })
+	ours := slices.IndexFunc(addressed, func(a string) bool { return slices.Contains(iss.Audiences, a) })
 	if ours < 0 {
 		return "", refused(ReasonAudienceMismatch)
 	}
 	if !expires.After(now.Add(-expiryLeeway)) {
 		return "", refused(ReasonTokenExpired)
 	}
-	return audiences[ours], nil
+	return addressed[ours], nil
 }
 
-// checkHeader refuses kinds and algorithms that this issuer's tokens do not have.
-func (iss *issuer) checkHeader(p parsed, kind Kind) *Error {
-	if !iss.accepts(kind, p.typ) {
-		return refused(ReasonWrongTokenKind)
+// checkHeader refuses kinds and algorithms that this issuer's tokens do not have, and says how this one must look.
+func (iss *issuer) checkHeader(p parsed, kind Kind) (config.Form, *Error) {
+	form, expected := iss.form(kind, p.typ)
+	if !expected {
+		return config.Form{}, refused(ReasonWrongTokenKind)
 	}
 	if !slices.Contains(iss.Algorithms, p.alg) {
-		return refused(ReasonAlgorithmNotAllowed)
+		return config.Form{}, refused(ReasonAlgorithmNotAllowed)
 	}
-	return nil
+	return form, nil
 }
 
 // verifySignature lets go-oidc verify the token with this issuer's keys: signature, issuer, audience and expiry once
 // more. Its own errors carry no types, so the signature step records what happened.
 func (iss *issuer) verifySignature(ctx context.Context, raw string, p parsed, audience string, now time.Time) *Error {
 	step := &signatureStep{keys: iss.keys, parsed: p}
+	_, named := p.claims["aud"] // else another claim names the audience: precheck knows it, go-oidc would not
 	verifier := oidc.NewVerifier(iss.Issuer.Issuer, step, &oidc.Config{
 		ClientID:             audience,
+		SkipClientIDCheck:    !named,
 		SupportedSigningAlgs: []string{p.alg},
 		Now:                  func() time.Time { return now.Add(-expiryLeeway) },
 	})
