@@ -87,18 +87,38 @@ func read(t *testing.T, file string) fixture {
 	return f
 }
 
-// documented gives the conditions of an example in the rule reference.
-func documented(t *testing.T, rule string, issuer any) json.RawMessage {
+// example is a rule of the rule reference.
+type example struct {
+	id, issuer, match string
+	deny              bool
+}
+
+func documentedRules(t *testing.T) []example {
 	t.Helper()
 	text, err := os.ReadFile("../../docs/rules.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	example := regexp.MustCompile(`(?s)\('`+rule+`', '([^']+)', 'shop', '(\[.*?\}\])'`).FindSubmatch(text)
-	if example == nil || string(example[1]) != issuer {
-		t.Fatalf("docs/rules.md has no rule %s for %s", rule, issuer)
+	var all []example
+	for _, m := range regexp.MustCompile(`(?s)\('([a-z0-9-]+)', ('deny', )?'(https://[^']+)', 'shop', '(\[.*?\}\])'`).FindAllStringSubmatch(string(text), -1) {
+		all = append(all, example{id: m[1], issuer: m[3], match: m[4], deny: m[2] != ""})
 	}
-	return example[2]
+	if len(all) != 10 {
+		t.Errorf("%d rules found in docs/rules.md, want 10", len(all))
+	}
+	return all
+}
+
+// documented gives the conditions of an example in the rule reference.
+func documented(t *testing.T, rule string, issuer any) json.RawMessage {
+	t.Helper()
+	for _, e := range documentedRules(t) {
+		if e.id == rule && e.issuer == issuer {
+			return json.RawMessage(e.match)
+		}
+	}
+	t.Fatalf("docs/rules.md has no rule %s for %s", rule, issuer)
+	return nil
 }
 
 // verifier takes the issuer's configuration the whole way: read as a document, defaults of the preset filled in.
