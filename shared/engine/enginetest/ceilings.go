@@ -64,8 +64,11 @@ func everyCeiling(s *scene) {
 func (s *scene) ruleCeilings(reader string) []ceiling {
 	s.t.Helper()
 	for _, r := range []Rule{
-		{ID: "deny-", Deny: true}, {ID: "off-", Disabled: true}, {ID: "issuer-", Issuer: "https://other.test"},
-		{ID: "past-", Until: time.Now().Add(-time.Hour)}, {ID: "future-", From: time.Now().Add(time.Hour)},
+		{ID: "deny-", Deny: true},
+		{ID: "off-", Disabled: true},
+		{ID: "issuer-", Issuer: "https://other.test"},
+		{ID: "past-", Until: time.Now().Add(-time.Hour)},
+		{ID: "future-", From: time.Now().Add(time.Hour)},
 	} {
 		r.ID += s.name
 		r.Roles = []string{reader}

@@ -26,7 +26,7 @@ func onBare(t *testing.T, test func(t *testing.T, s *server)) {
 
 // bare is a shop without dbsts.
 func bare(version string) shop.Options {
-	return shop.Options{Options: servers.Options{Version: version}, Bare: true, Archive: true}
+	return shop.Options{Options: servers.Options{Version: version, Settings: settings()}, Bare: true, Archive: true}
 }
 
 // wipe removes dbsts from a server, whatever there is of it.

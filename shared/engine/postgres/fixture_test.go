@@ -20,6 +20,15 @@ var _ enginetest.Fixture = (*server)(nil)
 
 func TestConformance(t *testing.T) {
 	onEach(t, func(t *testing.T, s *server) { enginetest.Run(t, s) })
+	newest := versions()[len(versions())-1]
+	t.Run(newest+" installed by a superuser", func(t *testing.T) {
+		t.Parallel()
+		s := fleet.get(t, "bare "+newest, bare(newest))
+		s.wipe(t)
+		s.install(t, s.as(t, s.AdminUser, s.AdminPassword))
+		s.govern(t)
+		enginetest.Run(t, s)
+	})
 }
 
 func (s *server) Minter() engine.Minter   { return s.engine("exchange", s.Logins().Exchange) }

@@ -217,6 +217,27 @@ func TestASuperuserInstallsAlike(t *testing.T) {
 	})
 }
 
+// PostgreSQL 13 and 14 are beyond their promise, but they install and mint.
+func TestOldServersInstallAndMint(t *testing.T) {
+	for _, version := range oldVersions() {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			s := shared(t, version)
+			s.install(t, s.conf())
+			s.works(t)
+			reader, maker := s.mint(t, "app_read"), s.mint(t, "app_owner")
+			session := s.holding(t, maker.Login, maker.Password.Reveal(), "SET ROLE app_owner", "CREATE TABLE shop.made (id int)")
+			s.expire(t, reader, maker)
+			s.hurried(t)
+			s.became(t, reader, "revoked", "")
+			s.became(t, maker, "revoked", "")
+			if session.Exec(t.Context(), "SELECT 1") == nil {
+				t.Error("a session lives on")
+			}
+		})
+	}
+}
+
 // traces lists everything that an install may leave on the server.
 func (s *server) traces(t *testing.T) []string {
 	t.Helper()

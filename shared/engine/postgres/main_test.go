@@ -50,6 +50,14 @@ func versions() []string {
 	return []string{"15", "18"}
 }
 
+// oldVersions are those that this run only tries.
+func oldVersions() []string {
+	if os.Getenv("DBSTS_TEST") == "all" {
+		return []string{"13", "14"}
+	}
+	return nil
+}
+
 // onEach runs a test on each version's shared server, the versions beside each other.
 func onEach(t *testing.T, test func(t *testing.T, s *server)) {
 	t.Helper()

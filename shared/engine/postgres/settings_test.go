@@ -21,7 +21,7 @@ var bending = [][]string{
 		"CREATE FUNCTION pg_temp.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS $$ SELECT '2037-01-01'::timestamptz $$; SET search_path = pg_temp, pg_catalog",
 	},
 	{"SET standard_conforming_strings = off; SET escape_string_warning = off", "SET backslash_quote = on", "SET quote_all_identifiers = on"},
-	{"SET client_encoding = 'LATIN1'", "SET client_encoding = 'SQL_ASCII'"},
+	{"SET client_encoding = 'SQL_ASCII'"}, // another one only writes the same answer in other bytes
 	{"SET plan_cache_mode = force_generic_plan", "SET plan_cache_mode = force_custom_plan"},
 	{
 		"SET enable_seqscan = off; SET enable_indexscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_nestloop = off",
@@ -106,12 +106,4 @@ func TestNoSettingOfTheCallerBendsARoutine(t *testing.T) {
 			}
 		}
 	})
-}
-
-// unbent lives a whole life of two grants under a setting and compares it with what is right.
-func (s *server) unbent(t *testing.T, setting string) {
-	t.Helper()
-	if diff := cmp.Diff(rightLife, s.life(t, setting)); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", setting, diff)
-	}
 }

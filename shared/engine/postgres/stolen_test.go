@@ -172,7 +172,9 @@ func TestOnlyPlausibleVerifiersAreTaken(t *testing.T) {
 			nil, "", "secret", "md5" + strings.Repeat("0", 32), verifier(4095), verifier(100_001), verifier(20_000_000), verifier(2_147_483_647),
 			"scram-sha-256" + good[13:], good[:len(good)-1], good + " ", " " + good, good + "\n", good + good, strings.Replace(good, ":", "$", 1),
 			strings.Replace(good, "4096", "04096", 1) + "A", strings.Replace(good, "4096", "-4096", 1), strings.Replace(good, "4096", "4e3", 1),
-			strings.Replace(good, "A", "!", 1), strings.Replace(good, "A", "'", 1), strings.Replace(good, "AA", "", 1), 4096, []string{good}, map[string]any{"x": good},
+			strings.Replace(good, "A", "!", 1), strings.Replace(good, "A", "'", 1), strings.Replace(good, "AA", "", 1), 4096,
+			[]string{good},
+			map[string]any{"x": good},
 		} {
 			doc := document(t, s.wish(t, "app_read"))
 			doc["verifier"] = bad

@@ -13,6 +13,9 @@ BEGIN
     IF login !~ '^dbsts_[a-z2-7]{26}$' AND NOT (op = 'bridge' AND login ~ '^dbsts_set_[0-9]+$') THEN
         RAISE EXCEPTION 'dbsts: not the name of a login' USING ERRCODE = 'DS003';
     END IF;
+    IF op IN ('block', 'drop') THEN  -- whoever holds these locks for longer means to; hundreds of them must not stop a sweep
+        PERFORM set_config('lock_timeout', '100ms', true);
+    END IF;
     CASE op
     WHEN 'create' THEN
         BEGIN

@@ -1,6 +1,6 @@
 -- block makes new logins impossible. It commits before anything is killed: a login that could still come in would come in.
 -- Takes {"server", "ids"}. Answers {"outcome": "done"}, or {"outcome": "stuck", "cause"} when a login cannot be blocked:
--- then none is, and a single id has been stripped instead, so that the kill which follows leaves nothing that could act.
+-- then none is, their sessions are told to end, and a single id has been stripped, so that nothing is left that could act.
 -- Causes: "locked", its row is locked by somebody (its own idle transaction, for one); "rights", its creator is not ours.
 CREATE OR REPLACE FUNCTION dbsts.block(doc jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -13,6 +13,7 @@ BEGIN
     IF cause IS NULL THEN
         RETURN jsonb_build_object('outcome', 'done');
     END IF;
+    PERFORM dbsts.kill_sessions(ids, NULL);  -- such a lock dies with its session, so that the next attempt need not wait for it
     IF cardinality(ids) = 1 THEN
         PERFORM dbsts.strip_login(ids[1]);
     END IF;
@@ -26,7 +27,8 @@ REVOKE ALL ON FUNCTION dbsts.block(jsonb) FROM PUBLIC;
 CREATE OR REPLACE FUNCTION dbsts.block_logins(ids text[]) RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE
-    g dbsts.grants;
+    g       dbsts.grants;
+    blocked text[];
 BEGIN
     FOR g IN
         SELECT d.* FROM dbsts.grants d JOIN pg_roles r ON r.oid = d.role_oid
@@ -34,8 +36,9 @@ BEGIN
           AND (r.rolcanlogin OR r.rolvaliduntil IS DISTINCT FROM '-infinity') ORDER BY d.id
     LOOP
         PERFORM dbsts.as_creator(g.creator, 'block', g.login);
-        PERFORM dbsts.record('block', 'done', g, g.cause);
+        blocked := blocked || g.id;
     END LOOP;
+    PERFORM dbsts.record_each('block', blocked);
     RETURN NULL;
 EXCEPTION
     WHEN lock_not_available THEN RETURN 'locked';

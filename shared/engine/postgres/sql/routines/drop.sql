@@ -36,14 +36,16 @@ REVOKE ALL ON FUNCTION dbsts.drop(jsonb) FROM PUBLIC;
 CREATE OR REPLACE FUNCTION dbsts.drop_logins(ids text[]) RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE
-    g dbsts.grants;
+    g       dbsts.grants;
+    dropped text[];
 BEGIN
     FOR g IN SELECT * FROM dbsts.grants WHERE id = ANY (ids) AND state IN ('revoking', 'quarantined') ORDER BY id LOOP
         IF to_regrole(g.login::text) = g.role_oid THEN
             PERFORM dbsts.as_creator(g.creator, 'drop', g.login);
         END IF;
-        PERFORM dbsts.record('drop', 'done', g, g.cause, jsonb_build_object('sessions', 0));
+        dropped := dropped || g.id;
     END LOOP;
+    PERFORM dbsts.record_each('drop', dropped, '{"sessions": 0}');
     RETURN NULL;
 EXCEPTION
     WHEN lock_not_available THEN RETURN 'locked';

@@ -44,6 +44,19 @@ END
 $$;
 REVOKE ALL ON FUNCTION dbsts.record(text, text, dbsts.grants, text, jsonb) FROM PUBLIC;
 
+-- record_each adds one row to the audit trail about each of these grants, with its cause as the reason; for whole batches.
+CREATE OR REPLACE FUNCTION dbsts.record_each(event text, ids text[], detail jsonb DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO dbsts.audit (event, outcome, grant_id, login, issuer, identity, subject, target, roles, rules, policy_version,
+                             reason, detail, source_ip, request_id)
+    SELECT record_each.event, 'done', g.id, g.login, g.issuer, g.identity, g.subject, g.target, g.roles, g.rules, g.policy_version,
+           g.cause, record_each.detail, g.source_ip, g.request_id
+    FROM dbsts.grants g WHERE g.id = ANY (ids);
+END
+$$;
+REVOKE ALL ON FUNCTION dbsts.record_each(text, text[], jsonb) FROM PUBLIC;
+
 -- refusal counts one refusal of an issuer's tokens and says how it goes on record: as refused; as limited, the first one too
 -- many in this minute; or null, not at all.
 CREATE OR REPLACE FUNCTION dbsts.refusal(of text) RETURNS text

@@ -34,18 +34,15 @@ REVOKE ALL ON FUNCTION dbsts.lease(jsonb) FROM PUBLIC;
 CREATE OR REPLACE FUNCTION dbsts.end_grants(ids text[], why text) RETURNS int
 LANGUAGE plpgsql AS $$
 DECLARE
-    g dbsts.grants;
-    n int := 0;
+    ended text[];
 BEGIN
-    FOR g IN
+    WITH changed AS (
         UPDATE dbsts.grants SET state = 'revoking', cause = why, next_attempt_at = clock_timestamp()
         WHERE id = ANY (ids) AND state IN ('intended', 'active')
-        RETURNING *
-    LOOP
-        PERFORM dbsts.record('end', 'done', g, why);
-        n := n + 1;
-    END LOOP;
-    RETURN n;
+        RETURNING id
+    ) SELECT array_agg(id) INTO ended FROM changed;
+    PERFORM dbsts.record_each('end', ended);
+    RETURN coalesce(cardinality(ended), 0);
 END
 $$;
 REVOKE ALL ON FUNCTION dbsts.end_grants(text[], text) FROM PUBLIC;
