@@ -27,6 +27,10 @@ const warmCap = 2500 * time.Millisecond
 // sweepConns lets one step of a sweep run while another still waits for a lock.
 const sweepConns = 2
 
+// spareConns lets a call dial anew while the connection before it, or a dial that nobody waits for any more, is still being
+// given up: with a server that has gone silent that takes up to 15 s (pgxpool, Destructor), with all others milliseconds.
+const spareConns = 1
+
 // backend is what an engine offers to all functions.
 type backend interface {
 	engine.Minter
@@ -49,7 +53,7 @@ func Exchange(ctx context.Context, path string, log *slog.Logger) (*broker.Excha
 	places := make(map[string]broker.Place, len(cfg.Targets))
 	var first *broker.Server
 	for _, server := range cfg.Servers {
-		b, err := open(ctx, server, server.Logins.Exchange, concurrency())
+		b, err := open(ctx, server, server.Logins.Exchange, concurrency()+spareConns)
 		if err != nil {
 			return nil, config.Config{}, err
 		}
@@ -79,7 +83,7 @@ func Exchange(ctx context.Context, path string, log *slog.Logger) (*broker.Excha
 // Revoke wires the revoke function.
 func Revoke(ctx context.Context, path string, log *slog.Logger) (*broker.Revoker, error) {
 	var servers []engine.Revoker
-	err := each(ctx, path, log, func(s config.Server) (config.Login, int32) { return s.Logins.Revoke, concurrency() },
+	err := each(ctx, path, log, func(s config.Server) (config.Login, int32) { return s.Logins.Revoke, concurrency() + spareConns },
 		func(_ config.Server, b backend) { servers = append(servers, b) })
 	if err != nil {
 		return nil, err
