@@ -37,11 +37,11 @@ func TestMain(m *testing.M) {
 	os.Exit(func() int {
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
+		defer func() { _ = os.RemoveAll(run.dir) }() // "": nothing
 		if err := prepare(ctx); err != nil {
 			fmt.Fprintln(os.Stderr, "prepare the end-to-end tests:", err)
 			return 1
 		}
-		defer func() { _ = os.RemoveAll(run.dir) }()
 		code := m.Run()
 		leaked := run.spoken.functionLog(&run.logs)
 		for _, s := range run.sites {
