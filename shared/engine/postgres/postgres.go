@@ -28,6 +28,7 @@ const (
 	dialTimeout      = 3 * time.Second
 	pingTimeout      = 750 * time.Millisecond
 	statementTimeout = 5 * time.Second
+	callTimeout      = statementTimeout + 500*time.Millisecond // a server that has not answered by then is frozen
 	lockTimeout      = 2 * time.Second
 	idleTime         = 5 * time.Minute
 	connLifetime     = 30 * time.Minute

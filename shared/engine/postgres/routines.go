@@ -202,6 +202,8 @@ func (e *Engine) call(ctx context.Context, routine string, doc interface{ place(
 	if err != nil {
 		return fmt.Errorf("%w: unencodable document", engine.ErrMisconfigured)
 	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
 	var raw []byte
 	for try := 1; ; try++ {
 		err = e.pool.QueryRow(ctx, "SELECT dbsts."+routine+"($1::jsonb)", string(text)).Scan(&raw)

@@ -132,6 +132,7 @@ CREATE TABLE dbsts.grants (
     request_id       text,
     issued_at        timestamptz NOT NULL,
     expires_at       timestamptz NOT NULL,
+    due_at           timestamptz,
     ended_at         timestamptz,
     leased_until     timestamptz,
     next_attempt_at  timestamptz,
@@ -160,6 +161,7 @@ COMMENT ON COLUMN dbsts.grants.secret_hash     IS 'SHA-256 of the secret half of
 COMMENT ON COLUMN dbsts.grants.rules           IS 'rules that gave the roles: [{"id", "version"}]';
 COMMENT ON COLUMN dbsts.grants.claims          IS 'verified claims that rules read';
 COMMENT ON COLUMN dbsts.grants.exposed         IS 'verified claims that the session itself may read';
+COMMENT ON COLUMN dbsts.grants.due_at          IS 'when it was marked to be ended; what is overdue is measured from here';
 COMMENT ON COLUMN dbsts.grants.leased_until    IS 'a sweep works on it until then';
 COMMENT ON COLUMN dbsts.grants.next_attempt_at IS 'when ending it is tried again';
 COMMENT ON COLUMN dbsts.grants.last_error      IS 'short machine word for what stopped the last attempt';

@@ -37,7 +37,7 @@ DECLARE
     ended text[];
 BEGIN
     WITH changed AS (
-        UPDATE dbsts.grants SET state = 'revoking', cause = why, next_attempt_at = clock_timestamp()
+        UPDATE dbsts.grants SET state = 'revoking', cause = why, due_at = clock_timestamp(), next_attempt_at = clock_timestamp()
         WHERE id = ANY (ids) AND state IN ('intended', 'active')
         RETURNING id
     ) SELECT array_agg(id) INTO ended FROM changed;

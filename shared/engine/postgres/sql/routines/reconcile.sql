@@ -48,11 +48,11 @@ BEGIN
           AND NOT EXISTS (SELECT FROM dbsts.grants d WHERE d.role_oid = r.oid AND d.login = r.rolname AND d.state <> 'revoked')
     LOOP
         INSERT INTO dbsts.grants AS d (id, login, role_oid, target, database, creator, state, cause, issuer, identity, subject, token_key,
-                                  token_iat, secret_hash, roles, activation, rules, policy_version, issued_at, expires_at, next_attempt_at)
+                                  token_iat, secret_hash, roles, activation, rules, policy_version, issued_at, expires_at, due_at, next_attempt_at)
         VALUES (o.id, o.rolname, o.oid, '', '', o.creator, 'revoking', 'orphan', '', '', '', '',
-                '-infinity', '', '{}', 'inherit', '[]', 0, clock_timestamp(), clock_timestamp(), clock_timestamp())
+                '-infinity', '', '{}', 'inherit', '[]', 0, now_, now_, now_, now_)
         ON CONFLICT (id) DO UPDATE SET state = 'revoking', cause = 'orphan', role_oid = o.oid, creator = o.creator, ended_at = NULL,
-                                       next_attempt_at = clock_timestamp(), leased_until = NULL
+                                       due_at = now_, next_attempt_at = now_, leased_until = NULL
         RETURNING d.* INTO g;
         PERFORM dbsts.record('orphan', 'done', g, 'orphan');
         orphans := orphans + 1;
@@ -60,7 +60,7 @@ BEGIN
 
     look := dbsts.look('{}', NULL);  -- ends sessions of roles that no longer exist
     RETURN jsonb_build_object('orphans', orphans, 'vanished', vanished, 'overtaken', overtaken, 'ghosts', look->'ghosts') || (
-        SELECT jsonb_build_object('due', count(*), 'oldest_due', coalesce(floor(extract(epoch FROM now_ - min(expires_at)))::int, 0))
+        SELECT jsonb_build_object('due', count(*), 'oldest_due', coalesce(floor(extract(epoch FROM now_ - min(coalesce(due_at, expires_at))))::int, 0))
         FROM dbsts.grants WHERE state IN ('revoking', 'quarantined') OR (state = 'active' AND expires_at <= now_));
 END
 $$;
