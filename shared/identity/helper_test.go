@@ -33,6 +33,7 @@ var (
 	newClock        = identitytest.NewClock
 	newProvider     = identitytest.NewProvider
 	newProviderWith = identitytest.NewProviderWith
+	staticIssuer    = identitytest.Static
 	goodClaims      = identitytest.GoodClaims
 	encode          = identitytest.Encode
 	signed          = identitytest.Signed

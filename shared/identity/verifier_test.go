@@ -58,13 +58,6 @@ func static(t *testing.T, clock *clock, bend func(*config.Issuer)) *Verifier {
 	return newVerifier(t, clock.Now, issuer)
 }
 
-func staticIssuer(keySet string) config.Issuer {
-	return config.Issuer{
-		Issuer: ourIssuer, Audiences: []string{ourAudience}, Algorithms: []string{"RS256", "ES256"}, JWKS: keySet,
-		MaxTokenAge: time.Hour, MaxTokenLife: 24 * time.Hour, Identity: "sub",
-	}
-}
-
 func TestHeadersThatAreAccepted(t *testing.T) {
 	clock := newClock()
 	v := static(t, clock, func(i *config.Issuer) { i.AccessTokens = true })
@@ -129,6 +122,9 @@ func TestTheIdentityIsTheConfiguredClaim(t *testing.T) {
 		t.Run(claim, func(t *testing.T) {
 			v := static(t, clock, func(i *config.Issuer) { i.Identity = claim })
 			raw := token("RS256", "r", rsaKey(), claims)
+			if name, ok := Name(decoded(t, claims), claim); name != want || ok != (want != "") {
+				t.Errorf("named %q, %v; want %q", name, ok, want)
+			}
 			if want == "" {
 				refuses(t, v, raw, ReasonIdentityMissing)
 			} else if got := accepts(t, v, raw, IDToken); got.Identity != want || got.Subject != "alice" {
@@ -136,6 +132,16 @@ func TestTheIdentityIsTheConfiguredClaim(t *testing.T) {
 			}
 		})
 	}
+}
+
+// decoded are claims as a token's reader gives them.
+func decoded(t *testing.T, claims object) map[string]any {
+	t.Helper()
+	read, err := strictObject([]byte(claims.JSON()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return read
 }
 
 func TestTheKeyNamesTheContentOfAToken(t *testing.T) {
