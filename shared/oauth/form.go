@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"bytes"
 	"net/url"
 	"strings"
 	"unicode"
@@ -9,6 +10,10 @@ import (
 
 // MaxBody is the largest form that is read, in bytes after decoding (design, "Numbers and names").
 const MaxBody = 64 << 10
+
+// maxParameters is the most parameters that a form may have, ours and others' (ours are 16): each costs memory before
+// anything is proven.
+const maxParameters = 100
 
 // maxToken is the longest token that is read, in bytes (design, "Numbers and names").
 const maxToken = 16 << 10
@@ -51,7 +56,7 @@ func (f form) all(name string) []string {
 }
 
 // readForm reads the body once and refuses what both endpoints refuse: other content types, bodies over MaxBody,
-// secrets in the query, repeated parameters, control characters, client authentication.
+// secrets in the query, too many or repeated parameters, control characters, client authentication.
 func readForm(in Incoming) (form, error) {
 	if len(in.Body) > MaxBody {
 		return form{}, ErrBodyTooLarge
@@ -61,6 +66,9 @@ func readForm(in Incoming) (form, error) {
 	}
 	if !cleanQuery(in.Query) {
 		return form{}, errQuery
+	}
+	if bytes.Count(in.Body, []byte("&")) >= maxParameters {
+		return form{}, ErrForm
 	}
 	values, err := url.ParseQuery(string(in.Body))
 	if err != nil {

@@ -192,6 +192,11 @@ func TestTheFormItselfIsChecked(t *testing.T) {
 
 	allow("a charset", header("content-type", "Application/X-WWW-Form-Urlencoded; charset=UTF-8"))
 	allow("empty Basic credentials", header("authorization", "Basic Og=="))
+	body := func(more string, times int) func(*oauth.Incoming) {
+		return func(in *oauth.Incoming) { in.Body = []byte(good + strings.Repeat(more, times)) }
+	}
+	allow("a hundred parameters", body("&", 99-strings.Count(good, "&")))
+	deny("a hundred and one", body("&", 100-strings.Count(good, "&")), bad, "request_malformed")
 	allow("a query that nobody reads", func(in *oauth.Incoming) { in.Query = "utm=1" })
 	deny("no content type", func(in *oauth.Incoming) { in.Header = nil }, media, "content_type")
 	deny("JSON", header("content-type", "application/json"), media, "content_type")
