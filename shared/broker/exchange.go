@@ -71,7 +71,8 @@ func (x *Exchanger) Exchange(ctx context.Context, r Request) (Answer, error) {
 		return Answer{}, refuseToken(ctx, place.Server, r, err)
 	}
 	if !known {
-		recorded := x.lost.minter.Refuse(ctx, engine.Refusal{Subject: subject(token, policy.Decision{}, r), Target: r.Target, Reason: "target_unknown"})
+		who, _ := subject(token, policy.Decision{}, r)
+		recorded := x.lost.minter.Refuse(ctx, engine.Refusal{Subject: who, Target: r.Target, Reason: "target_unknown"})
 		return Answer{}, &DeniedError{Token: token, Err: ErrUnknownTarget, Unrecorded: recorded}
 	}
 
@@ -88,7 +89,10 @@ func (x *Exchanger) Exchange(ctx context.Context, r Request) (Answer, error) {
 		decision, denial := current.set.Decide(policy.Request{
 			Issuer: token.Issuer, Target: r.Target, Claims: token.Claims, Overage: token.Overage, Roles: r.Roles, Lifetime: r.Lifetime,
 		})
-		who := subject(token, decision, r)
+		who, named := subject(token, decision, r)
+		if denial == nil && !named {
+			denial, decision.Reason = &identity.Error{Reason: identity.ReasonIdentityMissing, Proven: true, Token: token}, identity.ReasonIdentityMissing
+		}
 		if denial != nil {
 			recorded := place.Server.minter.Refuse(ctx, refusal(who, r, decision, current))
 			if errors.Is(recorded, engine.ErrStalePolicy) {
@@ -123,20 +127,21 @@ func refuseToken(ctx context.Context, server *Server, r Request, err error) erro
 	if !errors.As(err, &bad) || !bad.Proven {
 		return err
 	}
-	who := subject(bad.Token, policy.Decision{}, r)
+	who, _ := subject(bad.Token, policy.Decision{}, r)
 	recorded := server.minter.Refuse(ctx, engine.Refusal{Subject: who, Target: r.Target, Reason: bad.Reason})
 	return &DeniedError{Token: bad.Token, Err: err, Unrecorded: recorded}
 }
 
-func subject(t identity.Token, d policy.Decision, r Request) engine.Subject {
-	who := t.Identity
+// subject is who asks. It reports whether the claim that rules name as the identity is there and can identify somebody.
+func subject(t identity.Token, d policy.Decision, r Request) (engine.Subject, bool) {
+	who, named := t.Identity, true
 	if d.Identity != "" {
-		who, _ = identity.Name(t.Claims, d.Identity) // "" is refused by the database
+		who, named = identity.Name(t.Claims, d.Identity)
 	}
 	return engine.Subject{
 		Issuer: t.Issuer, Identity: who, Subject: t.Subject, SID: t.SID, TokenKey: t.Key,
 		IssuedAt: t.IssuedAt.Unix(), Expires: t.Expires.Unix(), SourceIP: r.SourceIP, Request: r.RequestID,
-	}
+	}, named
 }
 
 func refusal(who engine.Subject, r Request, d policy.Decision, current *rules) engine.Refusal {

@@ -16,7 +16,9 @@ import (
 )
 
 const rulesV1 = `{"rules":[{"id":"analysts","version":1,"effect":"allow","issuer":"https://issuer.test","target":"shop",
-	"match":[{"claim":"groups","op":"has","value":"analysts"}],"roles":["app_read"],"max_ttl":900,"expose":["tenant"]}],
+	"match":[{"claim":"groups","op":"has","value":"analysts"}],"roles":["app_read"],"max_ttl":900,"expose":["tenant"]},
+	{"id":"by-oid","version":1,"effect":"allow","issuer":"https://issuer.test","target":"shop",
+	"match":[{"claim":"groups","op":"has","value":"by-oid"}],"roles":["app_read"],"max_ttl":900,"identity":"oid"}],
 	"roles":[{"target":"shop","role":"app_read","activation":"inherit","max_ttl":3600}]}`
 
 const rulesV2 = `{"rules":[],"roles":[{"target":"shop","role":"app_read","activation":"inherit","max_ttl":3600}]}`
@@ -166,6 +168,7 @@ func TestRefusalsGoOnRecord(t *testing.T) {
 	}{
 		"no rule":                        {issuer{token: tokenOf("guests")}, ask("shop"), "no_rule", policy.ErrNoRule},
 		"a role that no rule gives":      {issuer{token: tokenOf("analysts")}, ask("shop", "app_owner"), "role_not_allowed", policy.ErrScope},
+		"a rule's identity is missing":   {issuer{token: tokenOf("by-oid")}, ask("shop"), identity.ReasonIdentityMissing, identity.ErrInvalid},
 		"an unknown target":              {issuer{token: tokenOf("analysts")}, ask("nowhere"), "target_unknown", broker.ErrUnknownTarget},
 		"a proven token that is too old": {issuer{err: proven}, ask("shop"), identity.ReasonTokenTooOld, identity.ErrInvalid},
 		"but not a forged token":         {issuer{err: forged}, ask("shop"), "", identity.ErrInvalid},
