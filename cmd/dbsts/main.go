@@ -2,6 +2,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,79 +11,100 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
-
-	"dbsts/shared/engine/postgres"
-	"dbsts/shared/logging"
-	"dbsts/shared/wiring"
+	"time"
+	"unicode"
+	"unicode/utf16"
 )
 
 const usage = `dbsts: short-lived database logins for OpenID Connect tokens
 
 usage:
-  dbsts install [-config dbsts.yaml]   install or renew schema, routines and logins on every server
+  dbsts install [-config FILE]
+        install or renew schema, routines and logins on every server
+  dbsts lint [-config FILE] [-server NAME | -doc FILE] [-json]
+        look for rules that say something else than their author meant
+  dbsts explain [-config FILE] -target NAME [-role NAME]… [-ttl SECONDS] [-kind KIND] [-doc FILE] [-json] < token
+  dbsts explain [-config FILE] -target NAME [-role NAME]… [-ttl SECONDS] -claims FILE [-issuer ISS] [-doc FILE] [-json]
+        what the exchange would answer to a token, or to claims, and why; nothing is minted or put on record
 
-The configuration is found in -config, else in DBSTS_CONFIG, else in ./dbsts.yaml.
+  -config FILE   the configuration; else DBSTS_CONFIG, else ./dbsts.yaml
+  -server NAME   one server of the configuration; else all of them
+  -doc FILE      rules and roles as a policy document, instead of those in the database; - is standard input
+  -kind KIND     what the token is presented as: id_token (default), jwt, access_token
+  -token FILE    read the token from a file; else from standard input
+  -claims FILE   the claims of a token, as JSON, instead of a token; - is standard input
+  -issuer ISS    whose claims these are; else their iss
+
+exit code: 0 done, or allowed; 3 refused, or a rule is in error; 1 it could not be done; 2 mistake in the command line
 `
 
-// Exit codes: 2 is a mistake in the command line, 1 is work that could not be done.
+// Exit codes.
 const (
-	exitFailed = 1
-	exitUsage  = 2
+	exitDone    = 0
+	exitFailed  = 1
+	exitUsage   = 2
+	exitRefused = 3
 )
+
+// errUsage is a mistake in the command line.
+var errUsage = errors.New("mistake in the command line")
+
+// terminal is the world around a command.
+type terminal struct {
+	in            io.Reader
+	out, problems io.Writer
+	now           func() time.Time
+}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	code := run(ctx, os.Args[1:], terminal{os.Stdin, os.Stdout, os.Stderr, time.Now})
 	stop()
 	os.Exit(code)
 }
 
 // run is main without the process around it.
-func run(ctx context.Context, args []string, out, problems io.Writer) int {
-	if len(args) == 0 || args[0] != "install" {
-		_, _ = io.WriteString(problems, usage)
+func run(ctx context.Context, args []string, t terminal) int {
+	commands := map[string]func(context.Context, []string, terminal) (int, error){"install": install, "lint": lint, "explain": explain}
+	if len(args) == 0 || commands[args[0]] == nil {
+		_, _ = io.WriteString(t.problems, usage)
 		return exitUsage
 	}
-	flags := flag.NewFlagSet("dbsts install", flag.ContinueOnError)
-	flags.SetOutput(problems)
-	flags.Usage = func() { _, _ = io.WriteString(problems, usage) }
-	path := flags.String("config", "", "the configuration file")
-	if err := flags.Parse(args[1:]); err != nil || flags.NArg() > 0 {
+	code, err := commands[args[0]](ctx, args[1:], t)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		_, _ = io.WriteString(t.out, usage)
+		return exitDone
+	case errors.Is(err, errUsage):
+		_, _ = fmt.Fprintf(t.problems, "dbsts %s: %v\n\n%s", args[0], err, usage)
 		return exitUsage
-	}
-	if err := install(ctx, configPath(*path), out, problems); err != nil {
-		explain(problems, err)
+	case err != nil:
+		complain(t.problems, err)
 		return exitFailed
 	}
-	return 0
+	return code
 }
 
-func install(ctx context.Context, path string, out, problems io.Writer) error {
-	migrator, err := wiring.Migrate(ctx, path, logging.New(problems, ""))
-	if err != nil {
+// flagSet is the flags of one command. It prints nothing itself.
+func flagSet(name string) (flags *flag.FlagSet, config *string) {
+	flags = flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	return flags, flags.String("config", "", "")
+}
+
+func parse(flags *flag.FlagSet, args []string) error {
+	err := flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
 		return err
+	case err != nil:
+		return fmt.Errorf("%w: %w", errUsage, err)
+	case flags.NArg() > 0: // not repeated: somebody may have put a token there
+		return fmt.Errorf("%w: there is something behind the flags", errUsage)
 	}
-	done, failed := migrator.Migrate(ctx)
-	encoder := json.NewEncoder(out)
-	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(done); err != nil {
-		return fmt.Errorf("write report: %w", err)
-	}
-	return failed
-}
-
-// explain prints the error for a person; missing rights as statements that can be pasted.
-func explain(problems io.Writer, err error) {
-	var missing *postgres.MissingError
-	if !errors.As(err, &missing) {
-		_, _ = fmt.Fprintln(problems, "dbsts:", err)
-		return
-	}
-	_, _ = fmt.Fprintln(problems, "dbsts: rights are missing; an owner or a superuser gives them with")
-	for _, right := range missing.Rights {
-		_, _ = fmt.Fprintf(problems, "  %s  -- %s\n", right.Statement, right.Right)
-	}
+	return nil
 }
 
 func configPath(given string) string {
@@ -92,4 +114,29 @@ func configPath(given string) string {
 		}
 	}
 	return "dbsts.yaml"
+}
+
+// printJSON writes a value for programs. What a terminal would act upon stands there as an escape.
+func printJSON(out io.Writer, value any) error {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return fmt.Errorf("write answer: %w", err)
+	}
+	var plain strings.Builder
+	for _, r := range text.String() {
+		if r == '\n' || unicode.IsPrint(r) {
+			plain.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			fmt.Fprintf(&plain, `\u%04x`, unit)
+		}
+	}
+	if _, err := io.WriteString(out, plain.String()); err != nil {
+		return fmt.Errorf("write answer: %w", err)
+	}
+	return nil
 }

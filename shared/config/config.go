@@ -21,18 +21,18 @@ type Issuer struct {
 	Preset            string        `yaml:"preset,omitempty"`             // kind of issuer: fills what is left out, tells how its tokens look
 	Audiences         []string      `yaml:"audiences"`                    // required; one of them must be in aud
 	ExtraAudiences    []string      `yaml:"extra_audiences,omitempty"`    // others that aud may hold beside ours; default none
-	Algorithms        []string      `yaml:"algorithms,omitempty"`         // of RS256, ES256, PS256, ES384, EdDSA; default the preset's: RS256, ES256 without one
+	Algorithms        []string      `yaml:"algorithms,omitempty"`         // default RS256, ES256, or the preset's; also PS256, ES384, EdDSA
 	JWKSURI           string        `yaml:"jwks_uri,omitempty"`           // https; exactly one of jwks_uri and jwks, unless the preset knows
 	JWKS              string        `yaml:"jwks,omitempty"`               // a JWK set as JSON text, for issuers that cannot be reached
 	CAFile            string        `yaml:"ca_file,omitempty"`            // PEM; empty: the system's roots
 	Private           bool          `yaml:"private,omitempty"`            // jwks_uri may resolve to a loopback or private address
 	AuthorizedParties []string      `yaml:"authorized_parties,omitempty"` // accepted azp values; needed when aud has several
 	AccessTokens      bool          `yaml:"access_tokens,omitempty"`      // also take access tokens: RFC 9068, or as the preset says
-	MaxTokenAge       time.Duration `yaml:"max_token_age,omitempty"`      // now − iat; 1m to 24h, default the preset's: 1h without one
+	MaxTokenAge       time.Duration `yaml:"max_token_age,omitempty"`      // now − iat; 1m to 24h, default 1h, or the preset's
 	MaxTokenLife      time.Duration `yaml:"max_token_life,omitempty"`     // exp − iat; 1m to 168h, default 24h
 	EndWithToken      bool          `yaml:"end_with_token,omitempty"`     // a login does not outlive its token
-	Replay            string        `yaml:"replay,omitempty"`             // allow | reject; default the preset's: allow without one
-	Identity          string        `yaml:"identity,omitempty"`           // stable claim, a name or a JSON Pointer; default the preset's: sub without one; never an e-mail address
+	Replay            string        `yaml:"replay,omitempty"`             // allow (default, or the preset's) | reject
+	Identity          string        `yaml:"identity,omitempty"`           // stable claim, no e-mail address: name or pointer; default sub, or the preset's
 }
 
 // Server is one database server (cluster).

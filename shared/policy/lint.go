@@ -109,7 +109,8 @@ func (s *Set) Lint(presets map[string]string) []Finding {
 	}
 	for target, some := range allows {
 		if !some {
-			all = append(all, Finding{Target: target, Severity: Warning, Check: "deny_only", Text: "no rule allows anything: deny rules have nothing to take away"})
+			text := "no rule allows anything: deny rules have nothing to take away"
+			all = append(all, Finding{Target: target, Severity: Warning, Check: "deny_only", Text: text})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b Finding) int {
