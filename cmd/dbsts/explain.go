@@ -10,7 +10,6 @@ import (
 
 	"dbsts/shared/broker"
 	"dbsts/shared/config"
-	"dbsts/shared/engine"
 	"dbsts/shared/identity"
 	"dbsts/shared/oauth"
 	"dbsts/shared/policy"
@@ -169,7 +168,7 @@ func (a answer) decide(ctx context.Context, q question, server config.Server, t 
 		var named bool
 		if a.Identity, named = identity.Name(a.Subject.claims, decision.Identity); !named {
 			a.Hint = "the rules take the identity from " + decision.Identity + ", and the token has no such text"
-			return a.refuse(engine.ErrMisconfigured, identity.ReasonIdentityMissing), nil
+			return a.refuse(identity.ErrInvalid, identity.ReasonIdentityMissing), nil
 		}
 	}
 	lifetime := decision.Lifetime
