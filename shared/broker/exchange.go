@@ -76,12 +76,25 @@ func (x *Exchanger) Exchange(ctx context.Context, r Request) (Answer, error) {
 		return Answer{}, &DeniedError{Token: token, Err: ErrUnknownTarget, Unrecorded: recorded}
 	}
 
+	credential, err := x.grant(ctx, place.Server, token, r)
+	if err != nil {
+		return Answer{}, err
+	}
+	return Answer{
+		Credential: credential, Target: r.Target, Engine: place.Engine, Host: place.Host, Port: place.Port,
+		Issuer: token.Issuer, Subject: token.Subject,
+	}, nil
+}
+
+// grant decides and mints, and does both again when the rules change in between.
+func (x *Exchanger) grant(ctx context.Context, server *Server, token identity.Token, r Request) (engine.Credential, error) {
+	none := engine.Credential{}
 	var stale *rules
 	for range maxDecisions {
 		// 3. By which rules? The cached ones, unless the database has just called them stale.
-		current, err := place.Server.rules(ctx, stale)
+		current, err := server.rules(ctx, stale)
 		if err != nil {
-			return Answer{}, err
+			return none, err
 		}
 		stale = current
 
@@ -94,30 +107,27 @@ func (x *Exchanger) Exchange(ctx context.Context, r Request) (Answer, error) {
 			denial, decision.Reason = &identity.Error{Reason: identity.ReasonIdentityMissing, Proven: true, Token: token}, identity.ReasonIdentityMissing
 		}
 		if denial != nil {
-			recorded := place.Server.minter.Refuse(ctx, refusal(who, r, decision, current))
+			recorded := server.minter.Refuse(ctx, refusal(who, r, decision, current))
 			if errors.Is(recorded, engine.ErrStalePolicy) {
 				continue
 			}
-			return Answer{}, &DeniedError{Token: token, Err: denial, Unrecorded: recorded}
+			return none, &DeniedError{Token: token, Err: denial, Unrecorded: recorded}
 		}
 
 		// 5. Mint: the database checks every ceiling again, and refuses a decision made on rules that have changed.
-		credential, err := place.Server.minter.Mint(ctx, x.wish(who, r, decision, current))
+		credential, err := server.minter.Mint(ctx, x.wish(who, r, decision, current))
 		switch {
 		case err == nil:
-			return Answer{
-				Credential: credential, Target: r.Target, Engine: place.Engine, Host: place.Host, Port: place.Port,
-				Issuer: token.Issuer, Subject: token.Subject,
-			}, nil
+			return credential, nil
 		case errors.Is(err, engine.ErrStalePolicy):
 			continue
 		case errors.Is(err, engine.ErrRefused):
-			return Answer{}, &DeniedError{Token: token, Err: err}
+			return none, &DeniedError{Token: token, Err: err}
 		default:
-			return Answer{}, fmt.Errorf("exchange for %s: %w", r.Target, err)
+			return none, fmt.Errorf("exchange for %s: %w", r.Target, err)
 		}
 	}
-	return Answer{}, fmt.Errorf("%w: rules changed %d times during one exchange", engine.ErrUnavailable, maxDecisions)
+	return none, fmt.Errorf("%w: rules changed %d times during one exchange", engine.ErrUnavailable, maxDecisions)
 }
 
 // refuseToken puts the refusal of a token on record if its signature was good. If the database cannot be reached the

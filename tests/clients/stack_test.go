@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/goccy/go-yaml"
 	"github.com/jackc/pgx/v5"
+	"go.yaml.in/yaml/v3"
 	"golang.org/x/oauth2"
 
 	"dbsts/localstack/gateway"
