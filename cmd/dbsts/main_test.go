@@ -81,7 +81,7 @@ type transcript struct{ strings.Builder }
 func (r *transcript) add(t *testing.T, d desk, title, stdin string, args ...string) {
 	t.Helper()
 	code, out, problems := d.dbsts(t, stdin, args...)
-	fmt.Fprintf(r, "# %s\n$ dbsts %s\n%s%sexit %d\n\n", title, strings.Join(args, " "), out, problems, code)
+	_, _ = fmt.Fprintf(r, "# %s\n$ dbsts %s\n%s%sexit %d\n\n", title, strings.Join(args, " "), out, problems, code)
 }
 
 // temporary are folders and versions that differ from run to run.

@@ -54,8 +54,8 @@ func (a answer) print(out io.Writer, now time.Time) {
 }
 
 func (a answer) printSubject(p page, now time.Time) {
-	switch s := a.Subject; {
-	case s == nil:
+	switch s := a.Subject; s {
+	case nil:
 		p.head("Token", "not proven")
 		p.line("says", string(a.Unproven))
 	default:

@@ -139,9 +139,9 @@ func (l *linter) lint() {
 		}
 		return
 	}
-	habit := habits[l.preset]
-	l.lintWidth(habit)
-	l.lintClaims(habit)
+	known := habits[l.preset]
+	l.lintWidth(known)
+	l.lintClaims(known)
 	for _, name := range l.missing {
 		l.report(Error, "role_missing", "role %s is not in the catalogue of %s, or disabled there: it is not given", name, l.target)
 	}
