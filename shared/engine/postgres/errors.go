@@ -15,6 +15,7 @@ const (
 	codePrepared         = "DS004"
 	codeNotProven        = "DS005"
 	codeUnknownGrant     = "DS006"
+	codeForeign          = "DS010"
 	codeDependentObjects = "2BP01"
 	codeLockNotAvailable = "55P03"
 	codeSerialization    = "40001"

@@ -42,6 +42,7 @@ func Install(ctx context.Context, server config.Server, targets []config.Target)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 
+	surprised := false
 	for try := 1; ; try++ {
 		i := &installer{server: server}
 		for _, t := range targets {
@@ -56,7 +57,11 @@ func Install(ctx context.Context, server config.Server, targets []config.Target)
 		if err == nil {
 			return i.report(), nil
 		}
-		if try == installTries || !meeting(err) || !pause(ctx, try+2) {
+		again := meeting(err)
+		if sqlstate(err) == codeForeign && !i.facts.known && !surprised {
+			again, surprised = true, true // a first install may have come between our look at the server and our first step
+		}
+		if try == installTries || !again || !pause(ctx, try+2) {
 			return Installation{}, explain(server, err)
 		}
 	}
