@@ -127,7 +127,7 @@ type node map[string]any
 func template(t *testing.T) node {
 	t.Helper()
 	var n node
-	if err := yaml.Unmarshal([]byte(read(t, "template.yaml")), &n); err != nil {
+	if err := yaml.Unmarshal([]byte(read(t, "template.yaml")), (*map[string]any)(&n)); err != nil {
 		t.Fatal(err)
 	}
 	return n
