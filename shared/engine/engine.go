@@ -46,7 +46,7 @@ func (e *RefusedError) Unwrap() error { return ErrRefused }
 
 // StuckError says why a login cannot be ended yet.
 type StuckError struct {
-	Cause string // machine word: locked, prepared, owned, sessions
+	Cause string // machine word: locked, prepared, owned, sessions, rights, renamed, foreign
 }
 
 func (e *StuckError) Error() string { return "login cannot be ended yet: " + e.Cause }

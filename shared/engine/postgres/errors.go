@@ -89,6 +89,9 @@ func brief(err error, code string) string {
 		if class(code, "DS") {
 			return code + " " + pg.Message
 		}
+		if class(code, "28") {
+			return "the server refused the login or its password (SQLSTATE " + code + ")"
+		}
 		return "SQLSTATE " + code
 	}
 	var connect *pgconn.ConnectError

@@ -66,6 +66,9 @@ func Open(ctx context.Context, server config.Server, opts Options) (*Engine, err
 	cfg.ConnConfig = conn
 	cfg.ConnConfig.RuntimeParams["statement_timeout"] = milliseconds(statementTimeout)
 	cfg.ConnConfig.RuntimeParams["lock_timeout"] = milliseconds(lockTimeout)
+	// What a client asks for at the start outranks what somebody has set for the role (manual, ALTER ROLE).
+	cfg.ConnConfig.RuntimeParams["default_transaction_isolation"] = "read committed"
+	cfg.ConnConfig.RuntimeParams["default_transaction_read_only"] = "off"
 	cfg.MaxConns = max(opts.MaxConns, 1)
 	cfg.MinConns = 0
 	cfg.MaxConnIdleTime = idleTime

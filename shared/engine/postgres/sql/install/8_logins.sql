@@ -22,6 +22,9 @@ BEGIN
         EXCEPTION WHEN OTHERS THEN  -- the server's own message may quote the verifier
             RAISE EXCEPTION 'the password of login % could not be set', quote_ident(login) USING ERRCODE = SQLSTATE;
         END;
+        -- A login may give itself settings that keep it from its work.
+        EXECUTE format('ALTER ROLE %I RESET ALL', login);
+        EXECUTE format('ALTER ROLE %I IN DATABASE %I RESET ALL', login, current_database());
         EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), login);
     END LOOP;
 END

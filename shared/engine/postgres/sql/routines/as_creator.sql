@@ -41,6 +41,8 @@ BEGIN
         LOOP
             EXECUTE format('REVOKE %I FROM %I', role, login);
         END LOOP;
+    WHEN 'rename' THEN
+        EXECUTE format('ALTER ROLE %I RENAME TO %I', doc->>'from', login);
     WHEN 'drop' THEN
         EXECUTE format('DROP ROLE IF EXISTS %I', login);
     WHEN 'bridge' THEN  -- before PostgreSQL 16: a member that may SET ROLE but does not inherit

@@ -4,6 +4,7 @@
 CREATE OR REPLACE FUNCTION dbsts.ceilings(wish dbsts.grants) RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE
+    modern     constant boolean := current_setting('server_version_num')::int >= 160000;
     lifetime   constant int := ceil(extract(epoch FROM wish.expires_at - wish.issued_at));
     p          dbsts.policy;
     item       record;
@@ -43,7 +44,8 @@ BEGIN
         ELSIF lifetime > least(item.rule_ttl, item.max_ttl) THEN RETURN 'lifetime_exceeded';
         ELSIF item.now_oid IS DISTINCT FROM item.role_oid THEN RETURN 'role_replaced';
         ELSIF item.activation <> wish.activation OR (wish.activation = 'set' AND cardinality(wish.roles) > 1) THEN RETURN 'roles_do_not_mix';
-        ELSIF dbsts.role_flaw(item.role_oid, item.activation) IS NOT NULL THEN RETURN 'role_unsafe';
+        ELSIF dbsts.role_flaw(item.role_oid, item.activation) IS NOT NULL
+              OR (modern AND NOT dbsts.capable(item.role_oid)) THEN RETURN 'role_unsafe';
         END IF;
     END LOOP;
 

@@ -16,7 +16,7 @@ BEGIN
     -- A look ends what it sees, so it is for grants that are due.
     look := dbsts.look(ARRAY(SELECT role_oid FROM dbsts.grants WHERE id = ANY (ids) AND state IN ('revoking', 'quarantined')), NULL);
     IF (look->>'sessions')::int > 0 OR EXISTS (
-           SELECT FROM dbsts.grants d JOIN pg_roles r ON r.oid = d.role_oid WHERE d.id = ANY (ids) AND r.rolname = d.login AND r.rolcanlogin) THEN
+           SELECT FROM dbsts.grants d JOIN pg_roles r ON r.oid = d.role_oid WHERE d.id = ANY (ids) AND r.rolcanlogin) THEN
         RAISE EXCEPTION 'dbsts: the login is not proven to be ended' USING ERRCODE = 'DS005';
     END IF;
     cause := dbsts.drop_logins(ids);
@@ -42,6 +42,8 @@ BEGIN
     FOR g IN SELECT * FROM dbsts.grants WHERE id = ANY (ids) AND state IN ('revoking', 'quarantined') ORDER BY id LOOP
         IF to_regrole(g.login::text) = g.role_oid THEN
             PERFORM dbsts.as_creator(g.creator, 'drop', g.login);
+        ELSIF EXISTS (SELECT FROM pg_roles WHERE oid = g.role_oid) THEN
+            RETURN 'renamed';  -- not gone: it lives under another name
         END IF;
         dropped := dropped || g.id;
     END LOOP;

@@ -29,7 +29,11 @@ BEGIN
         IF s.ghost AND EXISTS (SELECT FROM pg_roles WHERE oid = s.usesysid) THEN
             CONTINUE;  -- no ghost: the role was made while we looked
         END IF;
-        PERFORM pg_terminate_backend(s.pid);
+        BEGIN
+            PERFORM pg_terminate_backend(s.pid);
+        EXCEPTION WHEN insufficient_privilege THEN
+            NULL;  -- somebody has made the login a superuser: it stays busy, and nobody else's end waits for it
+        END;
         IF s.usesysid = ANY (logins) THEN
             sessions := sessions + 1;
             busy := busy || s.usesysid;
@@ -61,3 +65,26 @@ END
 $$;
 REVOKE ALL ON FUNCTION dbsts.look(oid[], jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION dbsts.look(oid[], jsonb) TO dbsts_owner;
+
+-- clear_gate ends the sessions that hold the gate for longer than a mint takes: whoever changes policy or epochs has waited
+-- for them in vain. Only routines of ours take that lock, so such a session is stuck, or is held open by somebody who has
+-- stolen a broker's login and does not want access to end. Run as dbsts_signaller; only dbsts_owner may execute it.
+CREATE OR REPLACE FUNCTION dbsts.clear_gate(gate oid) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    holder int;
+BEGIN
+    FOR holder IN
+        SELECT l.pid FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+        WHERE d.datname = current_database() AND l.locktype = 'relation' AND l.relation = gate AND l.granted AND l.pid <> pg_backend_pid()
+    LOOP
+        BEGIN
+            PERFORM pg_terminate_backend(holder);
+        EXCEPTION WHEN insufficient_privilege THEN
+            NULL;  -- a superuser's
+        END;
+    END LOOP;
+END
+$$;
+REVOKE ALL ON FUNCTION dbsts.clear_gate(oid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION dbsts.clear_gate(oid) TO dbsts_owner;

@@ -36,26 +36,33 @@ BEGIN
         vanished := vanished + 1;
     END LOOP;
 
-    -- Logins of ours without a live row: given a row, so that they end like all others.
+    -- Logins of ours without a live row: given a row, so that they end like all others. Anybody may copy a marker onto another
+    -- role, so name or maker must agree with it; before PostgreSQL 16 nothing tells who made a role.
     FOR o IN
-        SELECT r.oid, r.rolname, substr(r.rolname, 7) AS id, (
+        SELECT r.oid, right(s.description, 26) AS id, (
             SELECT coalesce(min(substr(a.rolname, 15, 2)::int), 0)
             FROM pg_auth_members m JOIN pg_roles a ON a.oid = m.member
             WHERE m.roleid = r.oid AND a.rolname ~ '^dbsts_creator_[0-9]{2}$') AS creator  -- here it is asked for orphans alone
         FROM pg_roles r
         JOIN pg_shdescription s ON s.objoid = r.oid AND s.classoid = 'pg_authid'::regclass
-        WHERE r.rolname ~ '^dbsts_[a-z2-7]{26}$' AND s.description = 'dbsts:' || home.installation || ':' || substr(r.rolname, 7)
-          AND NOT EXISTS (SELECT FROM dbsts.grants d WHERE d.role_oid = r.oid AND d.login = r.rolname AND d.state <> 'revoked')
+        WHERE s.description ~ ('^dbsts:' || home.installation || ':[a-z2-7]{26}$')
+          AND NOT EXISTS (SELECT FROM dbsts.grants d WHERE d.role_oid = r.oid AND d.state <> 'revoked')
+          AND (r.rolname = 'dbsts_' || right(s.description, 26) OR EXISTS (
+                   SELECT FROM pg_auth_members m JOIN pg_roles a ON a.oid = m.member
+                   WHERE m.roleid = r.oid AND m.admin_option AND a.rolname ~ '^dbsts_creator_[0-9]{2}$'))
     LOOP
         INSERT INTO dbsts.grants AS d (id, login, role_oid, target, database, creator, state, cause, issuer, identity, subject, token_key,
                                   token_iat, secret_hash, roles, activation, rules, policy_version, issued_at, expires_at, due_at, next_attempt_at)
-        VALUES (o.id, o.rolname, o.oid, '', '', o.creator, 'revoking', 'orphan', '', '', '', '',
+        VALUES (o.id, 'dbsts_' || o.id, o.oid, '', '', o.creator, 'revoking', 'orphan', '', '', '', '',
                 '-infinity', '', '{}', 'inherit', '[]', 0, now_, now_, now_, now_)
         ON CONFLICT (id) DO UPDATE SET state = 'revoking', cause = 'orphan', role_oid = o.oid, creator = o.creator, ended_at = NULL,
                                        due_at = now_, next_attempt_at = now_, leased_until = NULL
+            WHERE d.state = 'revoked' OR NOT EXISTS (SELECT FROM pg_roles x WHERE x.oid = d.role_oid)
         RETURNING d.* INTO g;
-        PERFORM dbsts.record('orphan', 'done', g, 'orphan');
-        orphans := orphans + 1;
+        IF FOUND THEN  -- else somebody has copied the marker of a login that lives
+            PERFORM dbsts.record('orphan', 'done', g, 'orphan');
+            orphans := orphans + 1;
+        END IF;
     END LOOP;
 
     look := dbsts.look('{}', NULL);  -- ends sessions of roles that no longer exist

@@ -125,7 +125,7 @@ LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     UPDATE dbsts.policy SET version = version + 1, changed_by = session_user, changed_at = clock_timestamp(), changed_in = pg_current_xact_id()
     WHERE changed_in IS DISTINCT FROM pg_current_xact_id();
-    LOCK TABLE dbsts.gate IN ACCESS EXCLUSIVE MODE;
+    PERFORM dbsts.lock_gate();
     RETURN NULL;
 END
 $$;
@@ -135,11 +135,23 @@ REVOKE ALL ON FUNCTION dbsts.raise_version() FROM PUBLIC;
 CREATE OR REPLACE FUNCTION dbsts.shut_gate() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
-    LOCK TABLE dbsts.gate IN ACCESS EXCLUSIVE MODE;
+    PERFORM dbsts.lock_gate();
     RETURN NULL;
 END
 $$;
 REVOKE ALL ON FUNCTION dbsts.shut_gate() FROM PUBLIC;
+
+-- lock_gate waits two seconds for mints in flight; whoever holds the gate longer than that is ended.
+CREATE OR REPLACE FUNCTION dbsts.lock_gate() RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    LOCK TABLE dbsts.gate IN ACCESS EXCLUSIVE MODE;
+EXCEPTION WHEN lock_not_available THEN
+    PERFORM dbsts.clear_gate('dbsts.gate'::regclass);
+    LOCK TABLE dbsts.gate IN ACCESS EXCLUSIVE MODE;
+END
+$$;
+REVOKE ALL ON FUNCTION dbsts.lock_gate() FROM PUBLIC;
 
 DO $triggers$
 DECLARE
