@@ -161,6 +161,9 @@ func Reason(err error) string {
 	if ceiling, ok := errors.AsType[*engine.RefusedError](err); ok {
 		return ceiling.Reason
 	}
+	if errors.Is(err, engine.ErrUnknownGrant) {
+		return "unknown_grant" // a success to the caller of /revoke
+	}
 	return refuse(err).reason
 }
 
