@@ -15,7 +15,7 @@ BEGIN
     IF here.address <> current_setting('dbsts.address')
        OR here.system_identifier <> (SELECT system_identifier FROM pg_control_system()) THEN
         RAISE EXCEPTION 'dbsts was installed on this server as %, not as %', here.address, current_setting('dbsts.address')
-            USING ERRCODE = 'DS001', HINT = 'A clone or a restored snapshot must be adopted first; an address that merely changed, too.';
+            USING ERRCODE = 'DS001', HINT = 'Is it a clone or a restored snapshot, or did the address merely change? docs/operations.md says what to do.';
     END IF;
     UPDATE dbsts.home SET creators = greatest(creators, current_setting('dbsts.creators')::int);
 END
