@@ -79,6 +79,8 @@ func (n *needles) in(log string, where string) (leaks []string) {
 func (n *needles) functionLog(log *buffer) []string {
 	text := strings.Join(log.since(0), "")
 	leaks := n.in(text, "the log of the functions")
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	for line := range strings.Lines(text) {
 		if strings.Contains(line, "SCRAM-SHA-256$") || strings.Contains(line, mailDomain) || strings.Contains(line, whim) {
 			leaks = append(leaks, "the log of the functions holds a verifier, a claim or a reason: "+line)
