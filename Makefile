@@ -80,7 +80,7 @@ demo: build ## the whole story from nothing: server, issuer, exchange, denial, r
 local: build ## the same stack, staying up; writes .local/env. CONFIG=file adds issuers, servers and targets
 	go run ./localstack up $(if $(CONFIG),-config $(CONFIG))
 
-clean: ## remove what was built; downloaded servers stay in .cache
+clean: ## remove what was built; downloaded servers stay in /var/cache/dbsts or your cache folder
 	rm -rf bin .aws-sam
 
 # `sam build` calls one target per function, with ARTIFACTS_DIR set (BuildMethod: makefile in template.yaml).

@@ -41,12 +41,14 @@ func (s *stack) demo(ctx context.Context) error {
 			output = s.command(ctx, step.Run)
 			shown = regexp.MustCompile(step.Expect).MatchString(output)
 		}
-		output = strings.TrimSpace(secret.ReplaceAllString(output, "$1…"))
-		fmt.Println("   " + strings.ReplaceAll(output, "\n", "\n   "))
+		for _, line := range strings.FieldsFunc(secret.ReplaceAllString(output, "$1…"), func(r rune) bool { return r == '\n' }) {
+			fmt.Println("   " + line)
+		}
 		if !shown {
 			return fmt.Errorf("step %d did not show %s", i+1, step.Expect)
 		}
 	}
+	fmt.Printf("\nShown in %d steps: exchange, tenants apart, refusals and their reasons, revocation, sweep, audit; next: make local\n", len(steps))
 	return nil
 }
 
@@ -67,7 +69,7 @@ func (s *stack) command(ctx context.Context, run string) string {
 	case name == "wait":
 		return fmt.Sprint(s.background.Load()) // <nil> yet: it is asked again
 	case name == "go": // run ./localstack invoke id
-		return said(s.tick(ctx, words[4]))
+		return said(s.functions[words[4]].Invoke(ctx, nothing))
 	}
 	return post(ctx, s.client, words[3], words[5]) // curl --cacert file url -d data
 }
@@ -81,8 +83,8 @@ func psql(ctx context.Context, dsn, statement string) string {
 	return said(execute(ctx, dsn, statement))
 }
 
-func said(output string, err error) string {
-	return strings.TrimSuffix(fmt.Sprint(output, err), "<nil>")
+func said[T string | []byte](output T, err error) string {
+	return strings.TrimSuffix(fmt.Sprint(string(output), err), "<nil>")
 }
 
 // post sends a form and remembers the members of the JSON answer as $names.

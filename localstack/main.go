@@ -1,8 +1,4 @@
-// Command localstack runs dbsts on this machine from the binaries of `make build`: no Docker, no AWS.
-//
-//	up [-config file]                     the whole stack, until interrupted; scripts read .local/env
-//	demo                                  a guided tour of a stack of its own, in .local/demo
-//	invoke Id [-e file] [-env-vars file]  one event for one function, configured by $DBSTS_CONFIG or the stack that is up
+// Command localstack runs dbsts on this machine from the binaries of `make build`: no Docker, no AWS. See usage.txt.
 //
 // It assumes that it runs in the repository's folder. It is for this machine's users only: its issuer gives anybody any token.
 package main
@@ -11,10 +7,12 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	_ "embed" // usage.txt
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/signal"
@@ -45,10 +43,16 @@ type stack struct {
 	background atomic.Value      // output of the tour's background command
 }
 
+//go:embed usage.txt
+var usage string
+var errUp, nothing = errors.New("already up"), []byte("{}") // no function reads the event of its schedule
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, append(os.Args, "")[1], os.Args[min(2, len(os.Args)):]); err != nil {
+	if err := run(ctx, append(os.Args, "")[1], os.Args[min(2, len(os.Args)):]); errors.Is(err, flag.ErrHelp) {
+		fmt.Print(usage)
+	} else if err != nil {
 		fmt.Fprintln(os.Stderr, "localstack:", err)
 		os.Exit(1)
 	}
@@ -57,57 +61,79 @@ func main() {
 func run(ctx context.Context, command string, args []string) error {
 	id, config, log := "", "", os.Stderr
 	dir, err := filepath.Abs(".local")
-	err = errors.Join(err, os.MkdirAll(dir+"/demo", 0o700))
+	s := &stack{dir: dir, functions: map[string]*runtime.Function{}}
+	use := map[string]func(context.Context) error{"up": s.up, "demo": s.demo}[command]
 	switch {
-	case err == nil && command == "demo": // does not disturb a stack that is up
-		dir += "/demo"
-		log, err = os.Create(dir + "/functions.log") // #nosec G304 -- a name of our own
-	case command == "invoke" && len(args) > 0:
+	case command == "demo": // does not disturb a stack that is up
+		s.dir += "/demo"
+	case command == "invoke" && len(args) > 0 && args[0] != "-h":
 		id, args, config = args[0], args[1:], os.Getenv("DBSTS_CONFIG")
 	}
-	s := &stack{dir: dir, functions: map[string]*runtime.Function{}}
-	parameters := map[string]string{"ConfigFile": cmp.Or(config, dir+"/config.yaml")}
+	parameters := map[string]string{"ConfigFile": cmp.Or(config, s.dir+"/config.yaml")}
 	env, event := map[string]map[string]string{}, json.RawMessage("{}")
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
-	flags.StringVar(&s.more, "config", "", "up: add the issuers, servers and targets of this configuration `file`; $NAMES of .local/env are filled in")
+	flags.SetOutput(io.Discard)
+	flags.StringVar(&s.more, "config", "", "")
 	for name, into := range map[string]any{"e": &event, "env-vars": &env, "parameters": &parameters} {
-		flags.Func(name, "JSON `file`; formats are those of `sam local invoke` and {\"parameter of template.yaml\": \"value\"}", func(path string) error {
+		flags.Func(name, "", func(path string) error {
 			raw, readErr := os.ReadFile(path) // #nosec G304 -- the user names the file
-			if readErr != nil {
-				return readErr
-			}
-			return json.Unmarshal(raw, into)
+			return cmp.Or(readErr, json.Unmarshal(raw, into))
 		})
 	}
-	if err = errors.Join(err, flags.Parse(args)); err != nil {
-		return err
+	if err = cmp.Or(err, flags.Parse(args)); err != nil || strings.HasPrefix("help", cmp.Or(strings.TrimLeft(command, "-"), "none")) {
+		return cmp.Or(err, flag.ErrHelp)
 	}
 	if s.template, err = template.Load("template.yaml", parameters, env); err != nil {
 		return err
 	}
+	switch _, known := s.template[id]; {
+	case use == nil && (command != "invoke" || !known), flags.NArg() > 0:
+		return fmt.Errorf("no such command or function: %q\n\n%s", strings.Join(append([]string{command, id}, flags.Args()...), " "), usage)
+	case use != nil:
+		err = hold(s.dir)
+	case config == "" && !errors.Is(hold(s.dir), errUp):
+		err = errors.New("the local stack is not up: run make local")
+	}
+	if err == nil && command == "demo" {
+		log, err = os.Create(s.dir + "/functions.log") // #nosec G304 -- a name of our own
+	}
+	if err != nil {
+		return err
+	}
 	for id, f := range s.template {
-		binary, _ := filepath.Abs("bin/" + strings.ToLower(strings.TrimSuffix(id, "Function")) + "/bootstrap") // worked above
+		binary, pathErr := filepath.Abs("bin/" + strings.ToLower(strings.TrimSuffix(id, "Function")) + "/bootstrap")
+		if _, statErr := os.Stat(binary); cmp.Or(pathErr, statErr) != nil {
+			return fmt.Errorf("%s is not built: run make build first", id)
+		}
 		s.functions[id] = &runtime.Function{
 			Name: id, Binary: binary, Env: f.Environment.Variables, Timeout: time.Duration(f.Timeout) * time.Second,
 			Memory: f.Memory, Limit: f.Concurrency, Log: log,
 		}
 		defer s.functions[id].Close()
 	}
-	switch {
-	case command == "up":
-		return s.start(ctx, s.up)
-	case command == "demo":
-		return s.start(ctx, s.demo)
-	case command == "invoke" && s.functions[id] != nil:
-		answer, err := s.functions[id].Invoke(ctx, event)
-		fmt.Println(string(answer))
-		return err
+	if use != nil {
+		return s.start(ctx, use)
 	}
-	return errors.New("say up, demo or invoke Id")
+	answer, err := s.functions[id].Invoke(ctx, event)
+	fmt.Println(string(answer))
+	return err
+}
+
+// hold makes dir this process's own until it ends (flock(2)). errUp: it is another's.
+func hold(dir string) error {
+	err := os.MkdirAll(dir, 0o700)
+	fd, openErr := syscall.Open(dir+"/lock", syscall.O_RDWR|syscall.O_CREAT|syscall.O_CLOEXEC, 0o600)
+	if err = cmp.Or(err, openErr); err == nil && syscall.Flock(fd, syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		pid, _ := os.ReadFile(dir + "/lock") // #nosec G304 -- a name of our own
+		return fmt.Errorf("%w (pid %s)", errUp, pid)
+	}
+	return cmp.Or(err, os.WriteFile(dir+"/lock", []byte(strconv.Itoa(os.Getpid())), 0o600))
 }
 
 // start brings everything up, hands it to use, and takes everything down again.
 func (s *stack) start(ctx context.Context, use func(context.Context) error) error {
+	config, configErr := s.configuration() // before anything is written
+	seed, seedErr := os.ReadFile("localstack/seed.sql")
 	routes := gateway.Routes{}
 	for id, f := range s.template {
 		for _, event := range f.Events {
@@ -117,7 +143,7 @@ func (s *stack) start(ctx context.Context, use func(context.Context) error) erro
 	certificate, certificateErr := gateway.NewCertificate()
 	url, urlErr := certificate.Serve(ctx, func(string) (http.Handler, error) { return routes, nil })
 	iss, issErr := certificate.Serve(ctx, func(url string) (http.Handler, error) { return issuer.Handler(url, "dbsts-local") })
-	if err := errors.Join(certificateErr, urlErr, issErr); err != nil {
+	if err := errors.Join(configErr, seedErr, certificateErr, urlErr, issErr); err != nil {
 		return err
 	}
 	server, err := servers.Start(ctx, servers.Options{Log: os.Stderr})
@@ -132,31 +158,32 @@ func (s *stack) start(ctx context.Context, use func(context.Context) error) erro
 		"PGHOST": server.Host, "PGPORT": strconv.Itoa(server.Port), "PGSSLMODE": "verify-full", "PGSSLROOTCERT": server.CAFile,
 	}
 	_, err = execute(ctx, server.AdminDSN("postgres"), "CREATE DATABASE shop")
-	if err = errors.Join(err, s.configure(certificate.PEM)); err != nil {
+	if err = errors.Join(err, s.configure(config, certificate.PEM)); err != nil {
 		return err
 	}
 	// The migrate function makes the schema; then the shop, its catalogue and its rules can refer to it.
-	_, err = s.tick(ctx, "MigrateFunction")
-	seed, readErr := os.ReadFile("localstack/seed.sql")
-	if err = errors.Join(err, readErr); err != nil {
+	if _, err = s.functions["MigrateFunction"].Invoke(ctx, nothing); err != nil {
 		return err
 	}
 	if _, err = execute(ctx, s.env["DBSTS_ADMIN_DSN"], "SET local.issuer = '"+iss+"';"+string(seed)); err != nil {
 		return err
 	}
+	if err = os.Rename(s.dir+"/env.new", s.dir+"/env"); err != nil {
+		return err
+	}
 	return use(ctx)
 }
 
-// configure writes what functions and scripts read.
-func (s *stack) configure(root []byte) error {
-	config, err := s.configuration()
+// configure writes what the functions read, and what scripts may read when all is up.
+func (s *stack) configure(config, root []byte) error {
+	err := os.RemoveAll(s.dir + "/env")
 	files := map[string]string{
-		"ca.pem": string(root), "config.yaml": os.Expand(string(config), func(name string) string { return s.env[name] }),
+		"ca.pem": string(root), "config.yaml": os.Expand(string(config), func(name string) string { return cmp.Or(s.env[name], "$"+name) }),
 		"exchange.password": rand.Text(), "revoke.password": rand.Text(), "sweep.password": rand.Text(),
 		"migrate.password": s.env["DBSTS_ADMIN_PASSWORD"],
 	}
 	for name, value := range s.env {
-		files["env"] += fmt.Sprintf("export %s='%s'\n", name, value)
+		files["env.new"] += fmt.Sprintf("export %s='%s'\n", name, value)
 	}
 	for name, text := range files {
 		err = errors.Join(err, os.WriteFile(s.dir+"/"+name, []byte(text), 0o600))
@@ -207,7 +234,7 @@ func (s *stack) up(ctx context.Context) error {
 			}
 			go func() {
 				for range time.Tick(time.Duration(minutes) * time.Minute) {
-					_, _ = s.tick(ctx, id) // the next one heals it; its log says why
+					_, _ = s.functions[id].Invoke(ctx, nothing) // the next one heals it; its log says why
 				}
 			}()
 		}
@@ -216,16 +243,4 @@ func (s *stack) up(ctx context.Context) error {
 	for parent := os.Getppid(); ctx.Err() == nil && os.Getppid() == parent; time.Sleep(time.Second / 4) {
 	} // `go run` passes Ctrl-C on, but dies of other signals alone
 	return nil
-}
-
-// tick hands a function the event of its schedule, or {} where it has none, and returns its answer.
-func (s *stack) tick(ctx context.Context, id string) (string, error) {
-	input := "{}"
-	for _, event := range s.template[id].Events {
-		input = cmp.Or(event.Properties.Input, input)
-	}
-	input = strings.NewReplacer("<aws.scheduler.scheduled-time>", time.Now().UTC().Format(time.RFC3339),
-		"<aws.scheduler.execution-id>", rand.Text(), "<aws.scheduler.attempt-number>", "1").Replace(input)
-	answer, err := s.functions[id].Invoke(ctx, []byte(input))
-	return string(answer), err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"dbsts/shared/engine/postgres"
 	"dbsts/shared/logging"
@@ -21,9 +22,19 @@ func install(ctx context.Context, args []string, t terminal) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	done, failed := migrator.Migrate(ctx)
+	answer, failed := migrator.Migrate(ctx)
+	done, _ := answer.([]postgres.Installation)
+	if len(done) == 0 {
+		return exitDone, failed
+	}
+	for i := range done {
+		done[i].Applied = append([]string{}, done[i].Applied...) // [] and not null
+	}
 	return exitDone, errors.Join(failed, printJSON(t.out, done))
 }
+
+// statementWidth is where a printed statement is broken, in columns.
+const statementWidth = 120
 
 // complain prints an error for a person; missing rights as statements that can be pasted.
 func complain(problems io.Writer, err error) {
@@ -34,6 +45,23 @@ func complain(problems io.Writer, err error) {
 	}
 	_, _ = fmt.Fprintln(problems, "dbsts: rights are missing; an owner or a superuser gives them with")
 	for _, right := range missing.Rights {
-		_, _ = fmt.Fprintf(problems, "  %s  -- %s\n", right.Statement, right.Right)
+		_, _ = fmt.Fprintf(problems, "  -- %s\n", strings.ReplaceAll(wrap(right.Right), "\n", "\n  --"))
+		_, _ = fmt.Fprintf(problems, "  %s\n", wrap(right.Statement))
 	}
+}
+
+// wrap breaks a text behind commas, but not within a quoted name.
+func wrap(text string) string {
+	var wrapped strings.Builder
+	column, quoted := 0, false
+	for _, piece := range strings.SplitAfter(text, ", ") {
+		if !quoted && column > 0 && column+len(piece) > statementWidth {
+			wrapped.WriteString("\n    ")
+			column = 0
+		}
+		wrapped.WriteString(piece)
+		column += len(piece)
+		quoted = quoted != (strings.Count(piece, `"`)%2 == 1)
+	}
+	return strings.ReplaceAll(wrapped.String(), " \n", "\n")
 }

@@ -11,6 +11,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -68,8 +70,15 @@ func main() {
 // run is main without the process around it.
 func run(ctx context.Context, args []string, t terminal) int {
 	commands := map[string]func(context.Context, []string, terminal) (int, error){"install": install, "lint": lint, "explain": explain}
-	if len(args) == 0 || commands[args[0]] == nil {
+	switch {
+	case len(args) == 0:
 		_, _ = io.WriteString(t.problems, usage)
+		return exitUsage
+	case slices.Contains([]string{"help", "-h", "-help", "--help"}, args[0]):
+		_, _ = io.WriteString(t.out, usage)
+		return exitDone
+	case commands[args[0]] == nil:
+		_, _ = fmt.Fprintf(t.problems, "dbsts: %v: there is no command %s\n\n%s", errUsage, named(args[0]), usage)
 		return exitUsage
 	}
 	code, err := commands[args[0]](ctx, args[1:], t)
@@ -101,10 +110,19 @@ func parse(flags *flag.FlagSet, args []string) error {
 		return err
 	case err != nil:
 		return fmt.Errorf("%w: %w", errUsage, err)
-	case flags.NArg() > 0: // not repeated: somebody may have put a token there
-		return fmt.Errorf("%w: there is something behind the flags", errUsage)
+	case flags.NArg() > 0:
+		return fmt.Errorf("%w: unexpected %s", errUsage, named(flags.Arg(0)))
 	}
 	return nil
+}
+
+// named quotes a word of the command line. What may be a token or a password, because of its length or its dots, is not repeated.
+func named(word string) string {
+	const longest = 20 // characters; no command or flag is longer
+	if len(word) > longest || strings.Count(word, ".") > 1 {
+		return fmt.Sprintf("word of %d characters", len(word))
+	}
+	return strconv.Quote(word)
 }
 
 func configPath(given string) string {

@@ -120,8 +120,15 @@ func TestAMistakeInTheCommandLineIsNoWorkDone(t *testing.T) {
 			t.Errorf("dbsts %s: exit %d\n%s%s", args, code, out, problems)
 		}
 	}
-	if code, out, _ := d.dbsts(t, "", "explain", "-help"); code != exitDone || !strings.Contains(out, "usage:") {
-		t.Errorf("help: exit %d", code)
+	for _, args := range []string{"help", "-h", "--help", "install -h", "explain -help"} {
+		if code, out, problems := d.dbsts(t, "", strings.Fields(args)...); code != exitDone || out != usage || problems != "" {
+			t.Errorf("dbsts %s: exit %d\n%s%s", args, code, out, problems)
+		}
+	}
+	for args, name := range map[string]string{"mint": `"mint"`, "install now": `"now"`, "lint ey.J.x": "word of 6 characters"} {
+		if _, _, problems := d.dbsts(t, "", strings.Fields(args)...); !strings.Contains(strings.TrimSuffix(problems, usage), name) {
+			t.Errorf("dbsts %s does not name %s:\n%s", args, name, problems)
+		}
 	}
 	for _, args := range []string{"install", "lint", "explain -target shop"} {
 		if code, _, problems := d.dbsts(t, "", strings.Fields(args)...); code != exitFailed || !strings.Contains(problems, "missing.yaml") {

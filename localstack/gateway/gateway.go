@@ -1,6 +1,6 @@
 // Package gateway turns HTTPS into API Gateway events and answers back: HTTP API, payload 2.0, stage $default.
 //
-// It assumes exact paths, no authorizer, no CORS, no custom domain. It does not throttle, and leaves time-outs to the function.
+// It assumes exact methods and paths, answers of text, no authorizer, no CORS, no custom domain. It does not throttle, and leaves time-outs to the function.
 package gateway
 
 import (
@@ -16,6 +16,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,16 +29,13 @@ import (
 
 const bodyBytes, headerBytes = 10 << 20, 10240 // quotas of API Gateway HTTP APIs; the request line is header
 
-// Routes maps a route key ("POST /token", "ANY /x") to what invokes its function.
+// Routes maps a route key ("POST /token") to what invokes its function.
 type Routes map[string]func(ctx context.Context, event []byte) ([]byte, error)
 
 // ServeHTTP invokes the route's function and writes what it answers. The gateway's own errors are {"message": …}: 404,
 // 413, 500 (the function failed), 503 (it timed out or is busy).
 func (routes Routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	key := r.Method + " " + r.URL.Path
-	if routes[key] == nil {
-		key = "ANY " + r.URL.Path
-	}
 	if routes[key] == nil {
 		refuse(w, http.StatusNotFound)
 		return
@@ -50,13 +48,7 @@ func (routes Routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer := events.APIGatewayV2HTTPResponse{}
 	event, _ := json.Marshal(Event(r, key, body))                      // strings and numbers only
 	raw, err := routes[key](context.WithoutCancel(r.Context()), event) // a client that goes away does not end an invocation
-	if err == nil {
-		err = json.Unmarshal(raw, &answer)
-	}
-	if err == nil && answer.IsBase64Encoded {
-		body, err = base64.StdEncoding.DecodeString(answer.Body)
-		answer.Body = string(body)
-	}
+	err = errors.Join(err, json.Unmarshal(raw, &answer))
 	switch {
 	case errors.Is(err, runtime.ErrTimeout), errors.Is(err, runtime.ErrThrottled):
 		refuse(w, http.StatusServiceUnavailable)
@@ -88,18 +80,14 @@ func Event(r *http.Request, routeKey string, body []byte) events.APIGatewayV2HTT
 		RequestContext: events.APIGatewayV2HTTPRequestContext{
 			RouteKey: routeKey, AccountID: "000000000000", APIID: "local", Stage: "$default", RequestID: rand.Text(), DomainName: r.Host,
 			Time: now.UTC().Format("02/Jan/2006:15:04:05 -0700"), TimeEpoch: now.UnixMilli(),
-			HTTP: events.APIGatewayV2HTTPRequestContextHTTPDescription{
-				Method: r.Method, Path: r.URL.Path, Protocol: r.Proto, SourceIP: sourceIP, UserAgent: r.UserAgent(),
-			},
+			HTTP: events.APIGatewayV2HTTPRequestContextHTTPDescription{Method: r.Method, Path: r.URL.Path, Protocol: r.Proto, SourceIP: sourceIP, UserAgent: r.UserAgent()},
 		},
 	}
 	for name, values := range r.Header {
 		event.Headers[strings.ToLower(name)] = strings.Join(values, ",")
 	}
-	switch media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); { // what cannot be read is not text
-	case len(body) == 0, strings.HasPrefix(media, "text/"):
-	case media == "application/json", media == "application/xml", media == "application/javascript":
-	default:
+	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")) // what cannot be read is not text
+	if len(body) > 0 && !strings.HasPrefix(media, "text/") && !slices.Contains([]string{"application/json", "application/xml", "application/javascript"}, media) {
 		event.Body, event.IsBase64Encoded = base64.StdEncoding.EncodeToString(body), true
 	}
 	return event

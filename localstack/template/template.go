@@ -5,6 +5,7 @@
 package template
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"os"
@@ -43,15 +44,12 @@ type Event struct {
 // logical id (the format of `sam local invoke --env-vars`). SAM drops what the template does not declare; here it is an error.
 func Load(path string, parameters map[string]string, env map[string]map[string]string) (Functions, error) {
 	raw, err := os.ReadFile(path) // #nosec G304 -- the user names the file
-	if err != nil {
-		return nil, err
-	}
 	var document struct {
 		Parameters map[string]map[string]yaml.Node `yaml:"Parameters"`
 		Globals    map[string]yaml.Node            `yaml:"Globals"`
 		Resources  map[string]map[string]yaml.Node `yaml:"Resources"`
 	}
-	if err = yaml.Unmarshal(raw, &document); err != nil {
+	if err = cmp.Or(err, yaml.Unmarshal(raw, &document)); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	values := scope{}
