@@ -80,14 +80,15 @@ func Event(r *http.Request, routeKey string, body []byte) events.APIGatewayV2HTT
 		RequestContext: events.APIGatewayV2HTTPRequestContext{
 			RouteKey: routeKey, AccountID: "000000000000", APIID: "local", Stage: "$default", RequestID: rand.Text(), DomainName: r.Host,
 			Time: now.UTC().Format("02/Jan/2006:15:04:05 -0700"), TimeEpoch: now.UnixMilli(),
-			HTTP: events.APIGatewayV2HTTPRequestContextHTTPDescription{Method: r.Method, Path: r.URL.Path, Protocol: r.Proto, SourceIP: sourceIP, UserAgent: r.UserAgent()},
+			HTTP: events.APIGatewayV2HTTPRequestContextHTTPDescription{Method: r.Method, Path: r.URL.Path,
+				Protocol: r.Proto, SourceIP: sourceIP, UserAgent: r.UserAgent()},
 		},
 	}
 	for name, values := range r.Header {
 		event.Headers[strings.ToLower(name)] = strings.Join(values, ",")
 	}
-	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")) // what cannot be read is not text
-	if len(body) > 0 && !strings.HasPrefix(media, "text/") && !slices.Contains([]string{"application/json", "application/xml", "application/javascript"}, media) {
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")) // what cannot be read is not text
+	if len(body) > 0 && !strings.HasPrefix(kind, "text/") && !slices.Contains([]string{"application/json", "application/xml", "application/javascript"}, kind) {
 		event.Body, event.IsBase64Encoded = base64.StdEncoding.EncodeToString(body), true
 	}
 	return event
