@@ -80,10 +80,10 @@ func Event(r *http.Request, routeKey string, body []byte) events.APIGatewayV2HTT
 		RequestContext: events.APIGatewayV2HTTPRequestContext{
 			RouteKey: routeKey, AccountID: "000000000000", APIID: "local", Stage: "$default", RequestID: rand.Text(), DomainName: r.Host,
 			Time: now.UTC().Format("02/Jan/2006:15:04:05 -0700"), TimeEpoch: now.UnixMilli(),
-			HTTP: events.APIGatewayV2HTTPRequestContextHTTPDescription{Method: r.Method, Path: r.URL.Path,
-				Protocol: r.Proto, SourceIP: sourceIP, UserAgent: r.UserAgent()},
+			HTTP: events.APIGatewayV2HTTPRequestContextHTTPDescription{Method: r.Method, Path: r.URL.Path, Protocol: r.Proto, SourceIP: sourceIP},
 		},
 	}
+	event.RequestContext.HTTP.UserAgent = r.UserAgent()
 	for name, values := range r.Header {
 		event.Headers[strings.ToLower(name)] = strings.Join(values, ",")
 	}
