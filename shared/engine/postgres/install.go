@@ -230,7 +230,7 @@ func (i *installer) routines(ctx context.Context) error {
 
 func (i *installer) report() Installation {
 	done := Installation{
-		Server: i.server.Name, ID: i.facts.installation, Version: i.facts.version, Applied: i.applied, Creators: i.facts.creators(),
+		Server: i.server.Name, ID: i.facts.installation, Version: i.facts.version, Applied: append([]string{}, i.applied...), Creators: i.facts.creators(),
 	}
 	for _, t := range i.targets {
 		done.Targets = append(done.Targets, t.Name)
