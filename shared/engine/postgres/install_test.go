@@ -23,7 +23,7 @@ func TestInstallingTwiceChangesNothing(t *testing.T) {
 		s.govern(t)
 		before := s.traces(t)
 		second := s.install(t, s.conf())
-		first.Applied = nil
+		first.Applied = []string{}
 		if diff := cmp.Diff(first, second); diff != "" {
 			t.Errorf("the second install differs (-first +second):\n%s", diff)
 		}
