@@ -42,6 +42,7 @@ var alone = []testCase{
 	{"every ceiling refuses in its own word, and on record", everyCeiling},
 	{"a quota counts what lives or was minted lately", quotas},
 	{"refusals beyond the limit are marked once and not recorded, and other issuers do not notice", refusalsLimited},
+	{"a flood of one identity delays no other", floodDelaysNobody},
 	{"no session survives its end, whatever it does, and none comes back", noSessionSurvives},
 	{"each step may be repeated, also when the login is gone", stepsRepeat},
 	{"an end that is not proven is refused", dropNeedsProof},
